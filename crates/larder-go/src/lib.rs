@@ -1,0 +1,14 @@
+//! The Go caches: where they are, what is in them, what a project needs of them.
+//!
+//! Every rule here is the go command's own, with the file of its source named at the rule. The
+//! go command itself is never run: larder works where none is installed.
+
+pub mod gomod;
+pub mod gomod_lexer;
+pub mod gowork;
+pub mod locate;
+pub mod modgraph;
+pub mod module_path;
+pub mod needs;
+pub mod running;
+pub mod semver;
