@@ -1,0 +1,3 @@
+//! Checks of the repository that a compiler cannot make, and the benchmarks.
+
+fn main() {}
