@@ -1,0 +1,32 @@
+//! larder's nouns and decisions.
+//!
+//! Everything here is a value or a pure function: what a cache is, how big and how old its parts
+//! are, what a policy wants gone and why, whether a plan may be applied. No file descriptor, no
+//! socket, no clock: `now` is handed in. Wire formats live at the edge, so nothing here derives
+//! `Serialize`.
+
+pub mod build_inventory;
+pub mod build_planner;
+pub mod cache;
+pub mod check;
+pub mod finding;
+pub mod outcome;
+pub mod plan;
+pub mod policy;
+pub mod progress;
+pub mod size;
+pub mod time;
+pub mod unit;
+pub mod unit_planner;
+
+pub use build_inventory::{Action, ActionRef, BuildInventory, EntryKey, Output, OutputRef, Shard};
+pub use cache::{CacheKind, RootKind};
+pub use check::{CheckedPlan, Observed, Refusal, check};
+pub use finding::{Finding, Severity};
+pub use outcome::{Failed, Outcome, Removed, Skipped};
+pub use plan::{EntryId, Kept, Plan, PlanItem, Target};
+pub use policy::Policy;
+pub use progress::Meter;
+pub use size::{Allocated, Logical, Size};
+pub use time::Time;
+pub use unit::{Need, Unit};
