@@ -205,7 +205,11 @@ impl<'a> Planner<'a> {
         }
         let inventory = self.inventory;
         self.chosen.sort_by_key(|c| {
-            (c.used, c.action.map(|a| inventory.action(a).key), c.output.map(|o| inventory.output(o).key))
+            (
+                c.used,
+                c.action.map(|a| inventory.action(a).key),
+                c.output.map(|o| inventory.output(o).key),
+            )
         });
         BuildSelection { chosen: self.chosen, kept }
     }
@@ -275,7 +279,9 @@ impl<'a> Planner<'a> {
         for chosen in self.chosen.iter().filter_map(|c| c.output) {
             by_actions[chosen.shard()].push(chosen.index());
         }
-        by_actions.iter_mut().for_each(|indices| indices.sort_unstable());
+        for indices in &mut by_actions {
+            indices.sort_unstable();
+        }
         for (place, output) in self.inventory.outputs() {
             if self.named[place.shard()][place.index()].0 > 0
                 || by_actions[place.shard()].binary_search(&place.index()).is_ok()

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_written_back() {
-        for (text, seconds) in [("90s", 90), ("36h", 129_600), ("30d", 2_592_000), ("1h30m", 5400)] {
+        for (text, seconds) in [("90s", 90), ("36h", 129_600), ("30d", 2_592_000), ("1h30m", 5400)]
+        {
             assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)));
         }
         for text in ["90s", "36h", "30d", "24h", "15m"] {

@@ -75,7 +75,9 @@ fn choose_down_to(
     }
     if left > cap {
         selection.kept.extend(
-            passed.into_iter().map(|(unit, shield)| kept(unit, format!("over the size, but {shield}"))),
+            passed
+                .into_iter()
+                .map(|(unit, shield)| kept(unit, format!("over the size, but {shield}"))),
         );
     }
 }
@@ -97,10 +99,7 @@ fn wanted(unit: &Unit, policy: &Policy, now: Time) -> Option<String> {
         });
     }
     let age = now.since(unit.last_used?);
-    policy
-        .max_age
-        .is_some_and(|limit| age > limit)
-        .then(|| format!("not used for {}", Age(age)))
+    policy.max_age.is_some_and(|limit| age > limit).then(|| format!("not used for {}", Age(age)))
 }
 
 /// Why this unit must stay, if it must.
