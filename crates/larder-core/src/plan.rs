@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cache::CacheKind;
 use crate::size::Size;
@@ -72,8 +72,10 @@ pub enum Target {
         /// Relative to GOMODCACHE, what of it is there.
         paths: Vec<PathBuf>,
     },
-    /// A file or folder whole, relative to the root; empty for the root itself.
+    /// A file or folder whole, relative to the root and never the root itself.
     Path(PathBuf),
+    /// All of the item's cache, as `clean` removes it.
+    All,
     /// No file goes: `testexpire.txt` is stamped, which makes Go ignore earlier test results
     /// (`cmd/go/internal/clean/clean.go`).
     TestResults,
@@ -90,6 +92,7 @@ impl Target {
                 .collect(),
             Self::Version { paths, .. } => paths.clone(),
             Self::Path(path) => vec![path.clone()],
+            Self::All => vec![PathBuf::new()],
             Self::TestResults => vec![PathBuf::from("testexpire.txt")],
         }
     }
@@ -123,7 +126,7 @@ impl PlanItem {
             Target::Entry { output: Some(id), .. } => Cow::Owned(format!("build output {id}")),
             Target::Entry { .. } => Cow::Borrowed("build entry"),
             Target::Version { module, version, .. } => Cow::Owned(format!("{module}@{version}")),
-            Target::Path(path) if path == Path::new("") => Cow::Borrowed("everything"),
+            Target::All => Cow::Owned(format!("all of {}", self.cache)),
             Target::Path(path) => Cow::Owned(path.display().to_string()),
             Target::TestResults => Cow::Borrowed("test results"),
         }
