@@ -1,1 +1,3 @@
 //! The flow.
+
+pub mod report;
