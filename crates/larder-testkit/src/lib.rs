@@ -1,1 +1,36 @@
-//! Fixtures for larder's tests.
+//! Fixtures for larder's tests and benchmarks: a sandbox in which the real go command runs,
+//! module proxies made of folders, snapshots of trees, and synthetic caches of any size.
+//!
+//! Promises: nothing here reads or writes the caches, home folder or settings of whoever runs
+//! the tests; the one thing kept between runs is the shared folder of [`cache_dir`], which holds
+//! what is slow to make. What fails, fails by panicking with a sentence, as a test does.
+//!
+//! Leaves out: anything that larder itself does. A fixture that shared code with what it tests
+//! would be wrong in the same way.
+
+#![expect(clippy::missing_panics_doc, reason = "fixtures fail by panicking, as tests do")]
+#![expect(clippy::format_push_string, reason = "plain to read, and speed is not the point here")]
+
+mod gomod;
+mod proxy;
+mod real;
+mod rng;
+mod sandbox;
+mod shared;
+mod snapshot;
+mod test_proxy;
+mod trees;
+mod txtar;
+
+pub use gomod::{dir_hash, escape, h1, mod_hash};
+pub use proxy::{FileProxy, ModuleMaker};
+pub use real::{REAL_MODULES, RealModules, real_modules};
+pub use sandbox::{GoSandbox, has_go};
+pub use shared::{built_once, cache_dir};
+pub use snapshot::{Entry, EntryKind, Snapshot, diff, snapshot};
+pub use test_proxy::TestProxy;
+pub use trees::{
+    FakeBuildCache, FakeModCache, FakeModule, copy_tree, fake_gocache, fake_gomodcache,
+    fake_projects,
+};
+pub use txtar::Txtar;
