@@ -1,0 +1,32 @@
+//! The only crate that walks and removes files.
+//!
+//! It promises that nothing outside the folder it was given is touched: every call is relative to
+//! a folder held open, the last component of a name is never followed, and mount points are not
+//! crossed. It knows no cache layout: what may go is decided by its callers, through [`Judge`].
+
+pub mod clock;
+pub mod dir;
+pub mod disk;
+mod folder;
+pub mod lock;
+mod queue;
+pub mod remove;
+pub mod stage;
+#[cfg_attr(unix, path = "sys_unix.rs")]
+#[cfg_attr(windows, path = "sys_windows.rs")]
+mod sys;
+// pub mod trash;
+// mod trash_copy;
+// mod trash_manifest;
+// mod trash_restore;
+pub mod walk;
+
+pub use clock::now;
+pub use dir::{Dir, Kind, Meta};
+pub use disk::{Disk, disk, is_mount_point};
+pub use lock::{FileLock, LockError, apply_lock};
+pub use remove::{Everything, Judge, Removal, RemoveOptions, remove, remove_contents};
+pub use stage::write_atomic;
+// pub use trash::{Emptied, Entry, Listed, Manifest, Trash, TrashError};
+// pub use trash_restore::Restored;
+pub use walk::{Links, Skip, Visitor, WalkError, WalkOptions, Walked, walk};
