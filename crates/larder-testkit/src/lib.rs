@@ -21,6 +21,7 @@ mod snapshot;
 mod test_proxy;
 mod trees;
 mod txtar;
+mod warm;
 
 pub use gomod::{dir_hash, escape, h1, mod_hash};
 pub use proxy::{FileProxy, ModuleMaker};

@@ -238,7 +238,7 @@ mod tests {
         for version in ["v1.0.0", "v1.1.0", "v1.1.1-0.20240301120000-0123456789ab"] {
             proxy.publish(&ModuleMaker::new("example.com/b", version).package("sub", &[]));
         }
-        sandbox.proxy(&proxy.url());
+        sandbox.proxy(&proxy.url()).warm();
         let project = sandbox.project(
             "app",
             "-- go.mod --\nmodule app\n\ngo 1.21\n\nrequire example.com/Big/a v1.2.0\n\

@@ -77,7 +77,7 @@ func main() {
 /// A sentence, where there is no go command or it cannot reach its proxy. A test that gets it may
 /// print it and return: without a network there is nothing to test against.
 pub fn real_modules() -> Result<RealModules, String> {
-    let dir = built_once("real-modules-1", fetch)?;
+    let dir = built_once("real-modules-2", fetch)?;
     Ok(RealModules { dir })
 }
 
@@ -92,9 +92,9 @@ fn fetch(dir: &Path) -> Result<(), String> {
     for (name, content) in [("go.mod", &go_mod[..]), ("main.go", MAIN)] {
         fs::write(project.join(name), content).map_err(|error| format!("write {name}: {error}"))?;
     }
-    // `download all` fetches also what only the tests of dependencies need, so that
-    // `go mod tidy` can be run again offline.
-    for args in [&["mod", "tidy"][..], &["mod", "download", "all"]] {
+    // `download all` also fetches what no package of the project imports, so that every command
+    // works offline later; `tidy` comes last, since `download` adds to go.sum.
+    for args in [&["mod", "tidy"][..], &["mod", "download", "all"], &["mod", "tidy"]] {
         let output = Command::new("go")
             .args(args)
             .current_dir(&project)
@@ -112,7 +112,8 @@ fn fetch(dir: &Path) -> Result<(), String> {
             return Err(format!("the real modules cannot be fetched: go {}: {said}", args[1]));
         }
     }
-    Ok(())
+    crate::sandbox::remove_all(&dir.join("gocache"))
+        .map_err(|error| format!("remove a build cache: {error}"))
 }
 
 #[cfg(test)]
@@ -130,7 +131,7 @@ mod tests {
             }
         };
         let mut sandbox = GoSandbox::new();
-        sandbox.proxy(&real.url());
+        sandbox.proxy(&real.url()).warm();
         let project = sandbox.project("real", &real.project());
         sandbox.go(&["build", "-o", "real", "."], &project);
         sandbox.go(&["mod", "verify"], &project);

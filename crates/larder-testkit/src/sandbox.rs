@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use crate::Txtar;
+use crate::{Txtar, warm};
 
 /// The user and group that [`GoSandbox::as_nobody`] runs as.
 const NOBODY: u32 = 65534;
@@ -38,7 +38,7 @@ impl Default for GoSandbox {
 }
 
 impl GoSandbox {
-    /// A sandbox with empty caches, `GOPROXY=off`, `GOSUMDB=off`, `GOENV=off`, `GOFLAGS=`,
+    /// A sandbox with empty caches (see [`GoSandbox::warm`]), `GOPROXY=off`, `GOSUMDB=off`, `GOENV=off`, `GOFLAGS=`,
     /// `GOTOOLCHAIN=local` and telemetry switched off.
     pub fn new() -> Self {
         let dir = tempfile::Builder::new()
@@ -146,6 +146,22 @@ impl GoSandbox {
     /// Serves modules from `url` (see [`crate::FileProxy::url`]).
     pub fn proxy(&mut self, url: &str) -> &mut Self {
         self.set("GOPROXY", url)
+    }
+
+    /// Puts the standard library that small programs use into the build cache, as if built just
+    /// now: a test that builds then takes a second instead of a minute.
+    ///
+    /// About 1,000 files and 70 MB, made once per Go version and kept between runs.
+    pub fn warm(&self) -> &Self {
+        warm::fill(&self.gocache(), false);
+        self
+    }
+
+    /// As [`GoSandbox::warm`], with what `go vet` and `go test` want to know of the standard
+    /// library: about 2,200 files and 140 MB.
+    pub fn warm_for_vet(&self) -> &Self {
+        warm::fill(&self.gocache(), true);
+        self
     }
 
     /// Writes a file below the root, with the folders it needs, and answers its path.

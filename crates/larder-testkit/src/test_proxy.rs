@@ -135,6 +135,7 @@ mod tests {
     #[test]
     fn go_downloads_builds_and_verifies() {
         let (sandbox, proxy) = sandbox();
+        sandbox.warm();
         assert!(proxy.modules().len() > 100, "{}", proxy.modules().len());
         let project = sandbox.project(
             "hello",
