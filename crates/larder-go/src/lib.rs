@@ -3,6 +3,12 @@
 //! Every rule here is the go command's own, with the file of its source named at the rule. The
 //! go command itself is never run: larder works where none is installed.
 
+pub mod build_age;
+pub mod build_entry;
+pub mod build_layout;
+pub mod build_names;
+pub mod build_scan;
+pub mod build_totals;
 pub mod gomod;
 pub mod gomod_lexer;
 pub mod gowork;
@@ -12,3 +18,4 @@ pub mod module_path;
 pub mod needs;
 pub mod running;
 pub mod semver;
+pub mod trim;
