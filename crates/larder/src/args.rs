@@ -1,0 +1,210 @@
+//! The command line as it is typed, before anything is resolved.
+//!
+//! Only text and switches: sizes and durations are read with the core's own parsers so that the
+//! same spelling works in the settings file, cache names are looked up by [`crate::caches`].
+//! Nothing here looks at the environment or at a file.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use crate::args_clean::{
+    ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
+};
+pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
+pub use crate::args_trash::{TrashArgs, TrashCommand};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const AFTER_HELP: &str = "\
+Caches: build, test, fuzz (in GOCACHE), mod, toolchain, vcs, sumdb (in GOMODCACHE);
+        go means all of them but sumdb.
+
+Examples:
+  larder                                   what there is, and what could go
+  larder prune                             remove what the settings no longer want
+  larder prune build --max-size 10GB -n    what would go, and nothing else
+  larder prune mod --keep-used ~/src       keep what these projects need
+  larder clean build                       all of it, as go clean -cache does
+
+Exit status: 0 done, 1 done and something is not well, 2 wrong usage or settings, 3 refused,
+             4 partly done, 5 busy, 6 unreachable, 130 interrupted";
+
+/// See, clean and prune the caches that developers live with
+#[derive(Debug, Parser)]
+#[command(
+    name = "larder",
+    version,
+    propagate_version = true,
+    styles = STYLES,
+    after_help = AFTER_HELP,
+    subcommand_help_heading = "Commands",
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do; nothing means `status`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// The options of every command.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Everywhere")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+pub struct GlobalArgs {
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print the answer and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Ask nothing; what would ask is refused
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Read this settings file before the others
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Act as on this kind of machine [possible values: dev, production]
+    #[arg(long, global = true, value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// Use this build cache in place of the go command's
+    #[arg(long, global = true, value_name = "DIR")]
+    pub gocache: Option<PathBuf>,
+    /// Use this module cache in place of the go command's
+    #[arg(long, global = true, value_name = "DIR")]
+    pub gomodcache: Option<PathBuf>,
+}
+
+/// When colour is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// At a terminal that can show it, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Even in a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show every cache: size, what could go, last use, findings
+    #[command(after_help = crate::help::STATUS)]
+    Status,
+    /// Show where the bytes are
+    #[command(after_help = crate::help::DU)]
+    Du(DuArgs),
+    /// Remove all of the caches that are named
+    #[command(after_help = crate::help::CLEAN)]
+    Clean(CleanArgs),
+    /// Remove what a policy no longer wants
+    #[command(after_help = crate::help::PRUNE)]
+    Prune(PruneArgs),
+    /// Write a plan to read, approve and apply later
+    #[command(after_help = crate::help::PLAN)]
+    Plan(PlanArgs),
+    /// Approve a plan as it is now
+    #[command(after_help = crate::help::APPROVE)]
+    Approve(ApproveArgs),
+    /// Apply a plan, checking it and each of its items again
+    #[command(after_help = crate::help::APPLY)]
+    Apply(ApplyArgs),
+    /// List, restore or empty what was moved to the trash
+    #[command(after_help = crate::help::TRASH)]
+    Trash(TrashArgs),
+    /// Write a commented settings file
+    #[command(after_help = crate::help::INIT)]
+    Init(InitArgs),
+    /// Show, check or change settings
+    #[command(after_help = crate::help::CONFIG)]
+    Config(ConfigArgs),
+    /// Write files for other systems
+    #[command(after_help = crate::help::EXPORT)]
+    Export(ExportArgs),
+    /// Print the completions of a shell
+    #[command(after_help = crate::help::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(after_help = crate::help::MAN)]
+    Man(ManArgs),
+}
+
+/// `larder du`.
+#[derive(Debug, Args)]
+pub struct DuArgs {
+    /// Caches to look into; all of them when none is named
+    #[arg(value_name = "CACHE")]
+    pub caches: Vec<String>,
+    /// Add up by this
+    #[arg(long, value_name = "KEY")]
+    pub by: Option<ByArg>,
+    /// Show the largest so many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+}
+
+/// A key of `larder du --by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByArg(pub larder_engine::report::By);
+
+impl ValueEnum for ByArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        use larder_engine::report::By;
+        const VARIANTS: [ByArg; By::ALL.len()] = {
+            let mut all = [ByArg(By::Kind); By::ALL.len()];
+            let mut i = 0;
+            while i < all.len() {
+                all[i] = ByArg(By::ALL[i]);
+                i += 1;
+            }
+            all
+        };
+        &VARIANTS
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.name()))
+    }
+}
+
+/// `larder completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `larder man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder to write them to; made where it is missing
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// Which of the two ends of a switch pair was typed, if any.
+pub(crate) fn switch(on: bool, off: bool) -> Option<bool> {
+    match (on, off) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    }
+}

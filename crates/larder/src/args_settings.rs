@@ -1,0 +1,64 @@
+//! The arguments of what reads and writes settings, and of what is written for other systems.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `larder init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Overwrite the file where it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `larder config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What can be done with settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show every setting and where its value comes from
+    Show {
+        /// Only these settings, or tables of them
+        #[arg(value_name = "KEY")]
+        keys: Vec<String>,
+    },
+    /// Report everything that is wrong with the settings files
+    Check,
+    /// Show which settings files are read, the first one counting most
+    Path,
+    /// Change one setting in your settings file, leaving its comments alone
+    Set {
+        /// The setting, as in build.max-size
+        #[arg(value_name = "KEY")]
+        key: String,
+        /// Its value; several for a list
+        #[arg(value_name = "VALUE", required = true, allow_hyphen_values = true)]
+        values: Vec<String>,
+    },
+}
+
+/// `larder export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// What to write.
+    #[command(subcommand)]
+    pub command: ExportCommand,
+}
+
+/// What can be written for other systems.
+#[derive(Debug, Subcommand)]
+pub enum ExportCommand {
+    /// Write the JSON Schema of every document that --json prints
+    Schema {
+        /// Folder to write to; made where it is missing
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}

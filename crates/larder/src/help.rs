@@ -1,0 +1,99 @@
+//! The examples below each command's help: what one would type, and what it is for.
+
+pub(crate) const STATUS: &str = "\
+Examples:
+  larder
+  larder status --json | jq '.total.reclaimable_bytes'";
+
+pub(crate) const DU: &str = "\
+Keys:
+  kind, age        every cache
+  package          build, fuzz
+  project          build
+  go               build, toolchain
+  module           build, mod
+  version          build, mod, toolchain
+  repository       vcs
+
+Examples:
+  larder du
+  larder du build --by package --top 10
+  larder du mod --by module";
+
+pub(crate) const CLEAN: &str = "\
+In the production profile nothing is removed but by an approved plan.
+
+Examples:
+  larder clean build          as go clean -cache
+  larder clean test           as go clean -testcache
+  larder clean fuzz           as go clean -fuzzcache
+  larder clean mod            as go clean -modcache: toolchain, vcs and sumdb go with it
+  larder clean vcs toolchain  only these
+  larder clean go -n          what would go";
+
+pub(crate) const PRUNE: &str = "\
+Without a flag of the policy the settings say what goes (larder config show). With one, only the
+flags do; what the settings protect stays protected.
+
+Examples:
+  larder prune                              every Go cache, by the settings
+  larder prune build --max-size 10GB
+  larder prune build --orphans
+  larder prune mod --keep-used ~/src ~/work
+  larder prune mod --keep-versions 2 --max-age 90d -n";
+
+pub(crate) const PLAN: &str = "\
+Examples:
+  larder plan -o plan.json prune mod --keep-used ~/src
+  larder approve plan.json
+  larder apply plan.json";
+
+pub(crate) const APPROVE: &str = "\
+A plan that is changed afterwards is no longer approved.
+
+Examples:
+  larder approve plan.json";
+
+pub(crate) const APPLY: &str = "\
+A plan that is stale, of another machine or cache, or changed after its approval is refused. What
+was used since, or is no longer what it was, is skipped with its reason.
+
+Examples:
+  larder apply plan.json
+  larder apply plan.json -n    check it and show what would go";
+
+pub(crate) const TRASH: &str = "\
+Examples:
+  larder trash
+  larder trash restore 7f3a
+  larder trash empty --older-than 2d";
+
+pub(crate) const INIT: &str = "\
+Examples:
+  larder init
+  larder init --config ./larder.toml";
+
+pub(crate) const CONFIG: &str = "\
+Settings are read from, the first one counting most: flags, LARDER_… variables, --config,
+$LARDER_CONFIG, your settings file, the system's.
+
+Examples:
+  larder config show
+  larder config show build
+  larder config set build.max-size 20GB
+  larder config set roots ~/src ~/work";
+
+pub(crate) const EXPORT: &str = "\
+Examples:
+  larder export schema docs/schemas";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  larder completions bash > ~/.local/share/bash-completion/completions/larder
+  larder completions zsh > ~/.zfunc/_larder
+  larder completions fish > ~/.config/fish/completions/larder.fish
+  larder completions powershell >> $PROFILE";
+
+pub(crate) const MAN: &str = "\
+Examples:
+  larder man ~/.local/share/man/man1";

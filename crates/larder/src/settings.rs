@@ -1,0 +1,411 @@
+//! Settings, resolved: one typed value for each, and where it comes from.
+//!
+//! Flags count most, then `LARDER_…` variables, then the files in the order of
+//! [`Places::files`], then the defaults of [`KEYS`]. Everything that is wrong anywhere is
+//! reported together and nothing runs with half of the settings.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use larder_core::Allocated;
+use larder_core::size::Units;
+
+use crate::exit::{CliError, Exit};
+use crate::settings_file::{self, Place, Problem};
+use crate::settings_keys::{Fallback, KEYS, Key, Kind, nearest};
+use crate::settings_places::{Places, Role};
+use crate::settings_value::{Value, read_text};
+
+/// What kind of machine this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Go caches are removed at once, as the go command does.
+    Dev,
+    /// Nothing is removed but by `apply` of an approved plan, and the trash is on.
+    Production,
+}
+
+impl Profile {
+    /// The word in settings, in JSON and on screens.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// What a policy of one cache says; `None` is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// Allocated bytes.
+    pub max_size: Option<Allocated>,
+    /// Since the last use.
+    pub max_age: Option<Duration>,
+    /// What the roots do not need goes.
+    pub keep_used: bool,
+    /// The newest so many versions of a module stay.
+    pub keep_versions: Option<u32>,
+    /// Outputs of what is gone go.
+    pub orphans: bool,
+    /// What was used this recently stays.
+    pub protect: Duration,
+}
+
+/// Every setting as the engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What kind of machine this is.
+    pub profile: Profile,
+    /// How sizes are shown.
+    pub units: Units,
+    /// Where the projects are whose needs are kept.
+    pub roots: Vec<PathBuf>,
+    /// larder's own folder; `None` where there is no home folder and nobody names one.
+    pub state: Option<PathBuf>,
+    /// `[build]`
+    pub build: CacheSettings,
+    /// `[fuzz]`
+    pub fuzz: CacheSettings,
+    /// `[mod]`
+    pub modules: CacheSettings,
+    /// `[toolchain]`
+    pub toolchain: CacheSettings,
+    /// `[vcs]`
+    pub vcs: CacheSettings,
+    /// `trash.on`
+    pub trash: bool,
+    /// `trash.keep`
+    pub trash_keep: Duration,
+    /// `plan.max-age`
+    pub plan_max_age: Duration,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This flag.
+    Flag(&'static str),
+    /// This variable.
+    Variable(String),
+    /// This file, there.
+    File(PathBuf, Place),
+    /// The default.
+    Default,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Variable(name) => write!(f, "${name}"),
+            Self::File(path, place) => write!(f, "{}:{}", path.display(), place.line),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A setting with its value and source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Which.
+    pub key: &'static Key,
+    /// Its value.
+    pub value: Value,
+    /// Where that comes from.
+    pub source: Source,
+}
+
+/// A settings file that was looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSeen {
+    /// Why it was looked for.
+    pub role: Role,
+    /// Where.
+    pub path: PathBuf,
+    /// Whether it was there.
+    pub found: bool,
+}
+
+/// All settings, typed and with their sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// What the engine sees.
+    pub settings: Settings,
+    /// One for each of [`KEYS`], in their order.
+    pub settled: Vec<Settled>,
+    /// The files, the first counting most.
+    pub files: Vec<FileSeen>,
+    /// Variables that look like a setting's and are none.
+    pub warnings: Vec<String>,
+}
+
+/// Where settings come from; tests make their own.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// Flags that are settings: the key's path, the flag, its text.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+    /// The environment.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Files and folders.
+    pub places: Places,
+}
+
+/// Everything that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// In a file.
+    InFile(Problem),
+    /// In a flag or a variable.
+    Elsewhere(String),
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InFile(problem) => problem.fmt(f),
+            Self::Elsewhere(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<Vec<Wrong>> for CliError {
+    fn from(wrong: Vec<Wrong>) -> Self {
+        let what = match wrong.len() {
+            1 => "a problem in the settings".to_owned(),
+            n => format!("{n} problems in the settings"),
+        };
+        Self::new(Exit::Usage, what)
+            .details(wrong.iter().map(ToString::to_string))
+            .hint("larder config show lists every setting that there is")
+    }
+}
+
+/// Settles every setting, or tells everything that is wrong.
+pub fn resolve(input: &Input) -> Result<Resolved, Vec<Wrong>> {
+    let mut layers = Layers { wrong: Vec::new(), layers: Vec::new(), files: Vec::new() };
+    let home = input.places.home.as_deref();
+    layers.flags(input, home);
+    layers.variables(&input.variables, home);
+    for (role, path) in input.places.files(input.config.as_deref()) {
+        layers.file(role, path, home);
+    }
+    if !layers.wrong.is_empty() {
+        return Err(layers.wrong);
+    }
+    let mut settled: Vec<Settled> = Vec::with_capacity(KEYS.len());
+    for key in KEYS {
+        let given = layers.layers.iter().find(|settled| settled.key == key).cloned();
+        let value = given.unwrap_or_else(|| Settled {
+            key,
+            value: default(key, &settled, &input.places),
+            source: Source::Default,
+        });
+        settled.push(value);
+    }
+    let settings = Values(&settled).settings();
+    Ok(Resolved { settings, settled, files: layers.files, warnings: stray(&input.variables) })
+}
+
+/// What has been given, what counts most first.
+struct Layers {
+    wrong: Vec<Wrong>,
+    layers: Vec<Settled>,
+    files: Vec<FileSeen>,
+}
+
+impl Layers {
+    fn flags(&mut self, input: &Input, home: Option<&Path>) {
+        for (path, flag, text) in &input.flags {
+            let Some(key) = Key::find(path) else { continue };
+            match read_text(key.kind, text, home) {
+                Ok(value) => {
+                    self.layers.push(Settled { key, value, source: Source::Flag(flag) });
+                }
+                Err(why) => self.wrong.push(Wrong::Elsewhere(format!("{flag}: {why}"))),
+            }
+        }
+    }
+
+    fn variables(&mut self, variables: &[(OsString, OsString)], home: Option<&Path>) {
+        for key in KEYS {
+            let name = key.variable();
+            let found =
+                variables.iter().find(|(n, v)| n.as_os_str() == name.as_str() && !v.is_empty());
+            let Some((_, text)) = found else { continue };
+            match read_variable(key.kind, text, home) {
+                Ok(value) => {
+                    self.layers.push(Settled { key, value, source: Source::Variable(name) });
+                }
+                Err(why) => self.wrong.push(Wrong::Elsewhere(format!("${name}: {why}"))),
+            }
+        }
+    }
+
+    fn file(&mut self, role: Role, path: PathBuf, home: Option<&Path>) {
+        if role == Role::Variable && !path.is_absolute() {
+            let what =
+                format!("$LARDER_CONFIG: {} is relative; name the file in full", path.display());
+            return self.wrong.push(Wrong::Elsewhere(what));
+        }
+        let whole = |what: String| Wrong::InFile(Problem { file: path.clone(), place: None, what });
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !role.required() => {
+                return self.files.push(FileSeen { role, path, found: false });
+            }
+            Err(error) => return self.wrong.push(whole(format!("cannot be read: {error}"))),
+        };
+        let read = settings_file::read(&path, &text, home);
+        self.wrong.extend(read.problems.into_iter().map(Wrong::InFile));
+        self.layers.extend(read.given.into_iter().map(|given| Settled {
+            key: given.key,
+            value: given.value,
+            source: Source::File(path.clone(), given.place),
+        }));
+        self.files.push(FileSeen { role, path, found: true });
+    }
+}
+
+/// A list of folders is written as `PATH` is.
+fn read_variable(kind: Kind, text: &OsString, home: Option<&Path>) -> Result<Value, String> {
+    if kind == Kind::Folders {
+        let folders = std::env::split_paths(text)
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| crate::settings_value::read_folder(&path, home));
+        return folders.collect::<Result<_, _>>().map(Value::Folders);
+    }
+    let text = text.to_str().ok_or_else(|| "it is not UTF-8".to_owned())?;
+    read_text(kind, text, home)
+}
+
+/// Variables that no setting has, yet one nearly does: likely slips.
+fn stray(variables: &[(OsString, OsString)]) -> Vec<String> {
+    let known: Vec<String> =
+        KEYS.iter().map(Key::variable).chain(["LARDER_CONFIG".to_owned()]).collect();
+    let names = variables.iter().filter_map(|(name, _)| name.to_str());
+    names
+        .filter(|name| name.starts_with("LARDER_") && !known.iter().any(|k| k == name))
+        .filter_map(|name| {
+            let near = nearest_variable(name, &known)?;
+            Some(format!("${name} is not a setting; did you mean {near}?"))
+        })
+        .collect()
+}
+
+fn nearest_variable<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    let plain = |name: &str| name.trim_start_matches("LARDER_").to_ascii_lowercase();
+    let typed = plain(name);
+    let plains: Vec<String> = known.iter().map(|k| plain(k).replace('_', "-")).collect();
+    let near = nearest(&typed, plains.iter().map(String::as_str))?;
+    let index = plains.iter().position(|p| p == near)?;
+    Some(&known[index])
+}
+
+/// A default that depends on others reads those before it in the table.
+fn default(key: &Key, settled: &[Settled], places: &Places) -> Value {
+    let values = Values(settled);
+    match key.default {
+        Fallback::Off => Value::Off,
+        Fallback::Empty => Value::Folders(Vec::new()),
+        Fallback::WithRoots => Value::Bool(!values.folders("roots").is_empty()),
+        Fallback::InProduction => Value::Bool(values.word("profile") == "production"),
+        Fallback::StateFolder => places.state.clone().map_or(Value::Off, Value::Folder),
+        // Every text in the table can be read: a test of this file holds it.
+        Fallback::Text(text) => read_text(key.kind, text, None).unwrap_or(Value::Off),
+    }
+}
+
+/// Typed look-ups; a value of another kind reads as none, which a test of this file excludes.
+struct Values<'a>(&'a [Settled]);
+
+impl Values<'_> {
+    fn get(&self, path: &str) -> Option<&Value> {
+        let key = Key::find(path)?;
+        self.0.iter().find(|settled| settled.key == key).map(|settled| &settled.value)
+    }
+
+    fn size(&self, path: &str) -> Option<Allocated> {
+        match self.get(path) {
+            Some(Value::Size(bytes)) => Some(Allocated(*bytes)),
+            _ => None,
+        }
+    }
+
+    fn duration(&self, path: &str) -> Option<Duration> {
+        match self.get(path) {
+            Some(Value::Duration(duration)) => Some(*duration),
+            _ => None,
+        }
+    }
+
+    fn count(&self, path: &str) -> Option<u32> {
+        match self.get(path) {
+            Some(Value::Count(count)) => Some(*count),
+            _ => None,
+        }
+    }
+
+    fn on(&self, path: &str) -> bool {
+        matches!(self.get(path), Some(Value::Bool(true)))
+    }
+
+    fn word(&self, path: &str) -> &'static str {
+        match self.get(path) {
+            Some(Value::Word(word)) => word,
+            _ => "",
+        }
+    }
+
+    fn folders(&self, path: &str) -> Vec<PathBuf> {
+        match self.get(path) {
+            Some(Value::Folders(folders)) => folders.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn cache(&self, table: &str) -> CacheSettings {
+        let at = |name: &str| format!("{table}.{name}");
+        CacheSettings {
+            max_size: self.size(&at("max-size")),
+            max_age: self.duration(&at("max-age")),
+            keep_used: self.on(&at("keep-used")),
+            keep_versions: self.count(&at("keep-versions")),
+            orphans: self.on(&at("orphans")),
+            protect: self.duration(&at("protect")).unwrap_or(larder_core::Policy::PROTECT),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            profile: match self.word("profile") {
+                "production" => Profile::Production,
+                _ => Profile::Dev,
+            },
+            units: match self.word("units") {
+                "binary" => Units::Binary,
+                _ => Units::Decimal,
+            },
+            roots: self.folders("roots"),
+            state: match self.get("state") {
+                Some(Value::Folder(folder)) => Some(folder.clone()),
+                _ => None,
+            },
+            build: self.cache("build"),
+            fuzz: self.cache("fuzz"),
+            modules: self.cache("mod"),
+            toolchain: self.cache("toolchain"),
+            vcs: self.cache("vcs"),
+            trash: self.on("trash.on"),
+            trash_keep: self.duration("trash.keep").unwrap_or(Duration::from_hours(7 * 24)),
+            plan_max_age: self.duration("plan.max-age").unwrap_or(Duration::from_hours(24)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

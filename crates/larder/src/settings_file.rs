@@ -1,0 +1,225 @@
+//! One settings file: every value in it with its place, and everything that is wrong with it.
+//!
+//! Nothing stops at the first mistake: syntax errors, duplicate and unknown keys and values of
+//! the wrong kind all come back together, in the order of the file.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::settings_keys::{KEYS, Key, Kind, nearest};
+use crate::settings_value::{Value, read_folder, read_text};
+
+/// A line and column, both from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1.
+    pub column: usize,
+}
+
+/// Something wrong in a settings file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// Where in it; `None` where it is about the whole file.
+    pub place: Option<Place>,
+    /// What, in one line without a full stop.
+    pub what: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(place) = self.place {
+            write!(f, "{}:{}:", place.line, place.column)?;
+        }
+        write!(f, " {}", self.what)
+    }
+}
+
+/// A value that a file gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Which setting.
+    pub key: &'static Key,
+    /// Its value.
+    pub value: Value,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// What a file says, and what is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileSettings {
+    /// The good values.
+    pub given: Vec<Given>,
+    /// The rest, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the text of a settings file.
+pub fn read(file: &Path, text: &str, home: Option<&Path>) -> FileSettings {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader { text, home, given: Vec::new(), found: Vec::new() };
+    for error in errors {
+        let what = error.message().trim().replace('\n', ", ");
+        reader.found.push((error.span().unwrap_or(0..0), true, what));
+    }
+    reader.table("", table.get_ref());
+    let problems = reader.problems(file);
+    FileSettings { given: reader.given, problems }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    home: Option<&'a Path>,
+    given: Vec<Given>,
+    /// Where, whether TOML itself refuses it, and what.
+    found: Vec<(Range<usize>, bool, String)>,
+}
+
+impl Reader<'_> {
+    fn table(&mut self, name: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let typed = key.get_ref().as_ref();
+            match (name, value.get_ref()) {
+                ("", DeValue::Table(inner)) if is_table(typed) => self.table(typed, inner),
+                ("", _) if is_table(typed) => {
+                    let what = format!("expected a table: [{typed}], found {}", found(value));
+                    self.problem(value.span(), what);
+                }
+                _ => match KEYS.iter().find(|k| k.table == name && k.name == typed) {
+                    Some(known) => self.value(known, key.span(), value),
+                    None => self.unknown(name, key, value),
+                },
+            }
+        }
+    }
+
+    fn value(&mut self, key: &'static Key, at: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let path = key.path();
+        let home = self.home;
+        let read = match (key.kind, value.get_ref()) {
+            (Kind::Folders, DeValue::Array(items)) => return self.folders(key, at, items),
+            (Kind::Bool, DeValue::Boolean(value)) => Ok(Value::Bool(*value)),
+            // A plain number of bytes or versions reads the same with and without quotes.
+            (Kind::Size | Kind::Count, DeValue::Integer(number)) if number.radix() == 10 => {
+                read_text(key.kind, &number.as_str().replace('_', ""), home)
+            }
+            (Kind::Bool | Kind::Folders, _) => Err(mismatch(key.kind, value)),
+            (kind, DeValue::String(text)) => read_text(kind, text, home),
+            (kind, _) => Err(mismatch(kind, value)),
+        };
+        match read {
+            Ok(value) => self.given.push(Given { key, value, place: self.place(at.start) }),
+            Err(why) => self.problem(value.span(), format!("{path}: {why}")),
+        }
+    }
+
+    fn folders(&mut self, key: &'static Key, at: Range<usize>, items: &[Spanned<DeValue<'_>>]) {
+        let mut folders = Vec::new();
+        for item in items {
+            let read = match item.get_ref() {
+                DeValue::String(text) => read_folder(Path::new(text.as_ref()), self.home),
+                _ => Err(mismatch(Kind::Folder, item)),
+            };
+            match read {
+                Ok(folder) => folders.push(folder),
+                Err(why) => self.problem(item.span(), format!("{}: {why}", key.path())),
+            }
+        }
+        let place = self.place(at.start);
+        self.given.push(Given { key, value: Value::Folders(folders), place });
+    }
+
+    fn unknown(
+        &mut self,
+        table: &str,
+        key: &Spanned<toml::de::DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let typed = key.get_ref().as_ref();
+        let is_header = matches!(value.get_ref(), DeValue::Table(_)) && table.is_empty();
+        let (what, guess) = if is_header {
+            let tables = KEYS.iter().map(|k| k.table).filter(|t| !t.is_empty());
+            (format!("unknown table [{typed}]"), nearest(typed, tables).map(|t| format!("[{t}]")))
+        } else {
+            let what = if table.is_empty() { typed.to_owned() } else { format!("{table}.{typed}") };
+            (format!("unknown setting {what}"), suggest(table, typed))
+        };
+        let hint = guess.map_or_else(String::new, |guess| format!("; did you mean {guess}?"));
+        self.problem(key.span(), format!("{what}{hint}"));
+    }
+
+    fn problem(&mut self, at: Range<usize>, what: String) {
+        self.found.push((at, false, what));
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+
+    /// In the order of the file. Where TOML refuses a line, what its remains were taken for
+    /// says nothing, and is left out.
+    fn problems(&mut self, file: &Path) -> Vec<Problem> {
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_by_key(|(at, syntax, _)| (at.start, !syntax));
+        let line_of = |at: &Range<usize>| self.place(at.start).line;
+        let refused: Vec<usize> =
+            found.iter().filter(|(_, syntax, _)| *syntax).map(|(at, ..)| line_of(at)).collect();
+        let mut seen = Vec::new();
+        found.retain(|(at, syntax, _)| {
+            let line = line_of(at);
+            let first = !*syntax || !seen.contains(&line);
+            seen.push(line);
+            first && (*syntax || !refused.contains(&line))
+        });
+        found
+            .into_iter()
+            .map(|(at, _, what)| Problem {
+                file: file.to_owned(),
+                place: Some(self.place(at.start)),
+                what,
+            })
+            .collect()
+    }
+}
+
+fn is_table(name: &str) -> bool {
+    !name.is_empty() && KEYS.iter().any(|key| key.table == name)
+}
+
+/// A near name in the same table, else the same name where it exists in another.
+fn suggest(table: &str, typed: &str) -> Option<String> {
+    let here = KEYS.iter().filter(|k| k.table == table);
+    let names = here.map(|k| k.name);
+    let near = nearest(typed, names)
+        .and_then(|name| KEYS.iter().find(|k| k.table == table && k.name == name).map(Key::path));
+    near.or_else(|| KEYS.iter().find(|k| k.name == typed).map(Key::path))
+}
+
+fn mismatch(kind: Kind, value: &Spanned<DeValue<'_>>) -> String {
+    format!("expected {}, found {}", kind.expects(), found(value))
+}
+
+fn found(value: &Spanned<DeValue<'_>>) -> &'static str {
+    match value.get_ref() {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
