@@ -1,1 +1,560 @@
-//! Being written.
+//! The module graph of a project and the build list that minimal version selection takes from it.
+//!
+//! Exactly the go command's way (`cmd/go/internal/modload/buildlist.go`, `readModGraph`, and
+//! `modfile.go`, `goModSummary`): a main module of Go 1.17 or later looks no further than the
+//! requirements of its own requirements, unless one of these is older; an earlier main module
+//! looks at everything; a workspace joins its main modules. `exclude` and `replace` are applied on
+//! the way.
+//!
+//! The `.mod` files of the cache are read once for all projects: graphs advance side by side, and
+//! each round reads what any of them waits for, on several threads. Left out: the pseudo modules
+//! `go` and `toolchain`, which are never downloaded as part of a build list.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use larder_core::Meter;
+use larder_fs::Dir;
+
+use crate::gomod::{self, Pair, Replace, Replacement};
+use crate::module_path::{ModuleVersion, escape, escape_version};
+use crate::semver;
+
+/// The largest go.mod that Go accepts (`golang.org/x/mod/zip`, `MaxGoMod`), in bytes.
+const MAX_GO_MOD: usize = 16 << 20;
+
+/// A module path that has been met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PathId(u32);
+
+/// A module version that has been met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct NodeId(u32);
+
+/// Where the go.mod of a module version is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// The module cache.
+    Cache(NodeId),
+    /// A folder that replaces it, by number.
+    Folder(u32),
+}
+
+/// What a go.mod asks for.
+#[derive(Debug)]
+struct Summary {
+    module: Option<PathId>,
+    pruned: bool,
+    require: Box<[NodeId]>,
+}
+
+/// As [`Summary`], before names have become numbers.
+struct RawSummary {
+    module: Option<Box<str>>,
+    pruned: bool,
+    require: Vec<(Box<str>, Box<str>)>,
+}
+
+/// All module versions met, and the requirements of those that were read.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    paths: Vec<Box<str>>,
+    path_ids: HashMap<Box<str>, PathId>,
+    nodes: Vec<(PathId, Box<str>)>,
+    node_ids: HashMap<(PathId, Box<str>), NodeId>,
+    folders: Vec<PathBuf>,
+    folder_ids: HashMap<PathBuf, u32>,
+    read: HashMap<Origin, Result<Summary, String>>,
+}
+
+impl Store {
+    pub(crate) fn path_id(&mut self, path: &str) -> PathId {
+        if let Some(id) = self.path_ids.get(path) {
+            return *id;
+        }
+        let id = PathId(number(self.paths.len()));
+        self.paths.push(path.into());
+        self.path_ids.insert(path.into(), id);
+        id
+    }
+
+    pub(crate) fn node(&mut self, path: &str, version: &str) -> NodeId {
+        let path = self.path_id(path);
+        let key = (path, Box::from(version));
+        if let Some(id) = self.node_ids.get(&key) {
+            return *id;
+        }
+        let id = NodeId(number(self.nodes.len()));
+        self.nodes.push(key.clone());
+        self.node_ids.insert(key, id);
+        id
+    }
+
+    pub(crate) fn pair(&mut self, pair: &Pair) -> NodeId {
+        self.node(&pair.path, &pair.version)
+    }
+
+    fn folder(&mut self, path: PathBuf) -> u32 {
+        let folders = &mut self.folders;
+        *self.folder_ids.entry(path).or_insert_with_key(|path| {
+            folders.push(path.clone());
+            number(folders.len() - 1)
+        })
+    }
+
+    pub(crate) fn path_name(&self, path: PathId) -> &str {
+        &self.paths[path.0 as usize]
+    }
+
+    pub(crate) fn module_version(&self, node: NodeId) -> ModuleVersion {
+        let (path, version) = &self.nodes[node.0 as usize];
+        ModuleVersion::new(self.path_name(*path), &**version)
+    }
+
+    fn path_of(&self, node: NodeId) -> PathId {
+        self.nodes[node.0 as usize].0
+    }
+
+    fn is_newer(&self, node: NodeId, than: NodeId) -> bool {
+        let version = |node: NodeId| &self.nodes[node.0 as usize].1;
+        semver::compare(version(node), version(than)).is_gt()
+    }
+
+    /// Reads what is asked for, each once, on several threads.
+    fn read_all(&mut self, mut wanted: Vec<Origin>, download: Option<&Dir>) {
+        wanted.retain(|origin| !self.read.contains_key(origin));
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+        let next = AtomicUsize::new(0);
+        let store = &*self;
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(origin) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push((*origin, store.read_one(*origin, download)));
+            }
+            done
+        };
+        // Few files are read sooner than threads are started.
+        let results: Vec<_> = if wanted.len() < 32 || threads < 2 {
+            work()
+        } else {
+            std::thread::scope(|scope| {
+                let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+                handles.into_iter().flat_map(|handle| handle.join().unwrap_or_default()).collect()
+            })
+        };
+        for (origin, result) in results {
+            let summary = result.map(|raw| self.settle(&raw));
+            self.read.insert(origin, summary);
+        }
+        // A thread that panicked leaves a gap, which must not be asked for for ever.
+        for origin in wanted {
+            self.read.entry(origin).or_insert_with(|| Err("it could not be read".into()));
+        }
+    }
+
+    fn settle(&mut self, raw: &RawSummary) -> Summary {
+        Summary {
+            module: raw.module.as_deref().map(|path| self.path_id(path)),
+            pruned: raw.pruned,
+            require: raw.require.iter().map(|(path, version)| self.node(path, version)).collect(),
+        }
+    }
+
+    fn read_one(&self, origin: Origin, download: Option<&Dir>) -> Result<RawSummary, String> {
+        match origin {
+            Origin::Cache(node) => {
+                let (path, version) = &self.nodes[node.0 as usize];
+                read_cached(self.path_name(*path), version, download)
+            }
+            Origin::Folder(folder) => {
+                let file = self.folders[folder as usize].join("go.mod");
+                let text = std::fs::read(&file)
+                    .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+                parse_summary(&file, &text)
+            }
+        }
+    }
+}
+
+/// More than four thousand million module versions do not fit in memory to begin with.
+fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// Reads `cache/download/PATH/@v/VERSION.mod` without touching its access time.
+fn read_cached(path: &str, version: &str, download: Option<&Dir>) -> Result<RawSummary, String> {
+    let (Some(folder), Some(file)) = (escape(path), escape_version(version)) else {
+        return Err(format!("{path}@{version} cannot be in a module cache"));
+    };
+    let absent = || format!("the go.mod of {path}@{version} is not in the module cache");
+    let name = format!("{file}.mod");
+    let folder = Path::new(&folder).join("@v");
+    let read = download
+        .ok_or_else(absent)?
+        .open_path(&folder)
+        .and_then(|dir| dir.read(name.as_ref(), MAX_GO_MOD));
+    match read {
+        Ok(text) => parse_summary(&folder.join(name), &text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(absent()),
+        Err(error) => Err(format!("the go.mod of {path}@{version} cannot be read: {error}")),
+    }
+}
+
+fn parse_summary(file: &Path, text: &[u8]) -> Result<RawSummary, String> {
+    let text = String::from_utf8_lossy(text);
+    let parsed = gomod::parse_dependency(file, &text).map_err(|error| error.to_string())?;
+    let owned = |pair: &Pair| (Box::from(&*pair.path), Box::from(&*pair.version));
+    Ok(RawSummary {
+        pruned: parsed.is_pruned(),
+        require: parsed.require.iter().map(|r| owned(&r.module)).collect(),
+        module: parsed.module.as_deref().map(Box::from),
+    })
+}
+
+/// How far a graph is followed below a module (`modload.modPruning`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pruning {
+    Pruned,
+    Unpruned,
+    Workspace,
+}
+
+/// A main module, as far as its graph goes.
+#[derive(Clone, Debug)]
+pub(crate) struct MainModule {
+    pub(crate) path: PathId,
+    pub(crate) require: Vec<NodeId>,
+    pub(crate) pruned: bool,
+}
+
+/// What module versions are replaced by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replacements {
+    exact: HashMap<NodeId, Origin>,
+    whole: HashMap<PathId, Origin>,
+}
+
+impl Replacements {
+    /// Takes over the lines of one file; what an earlier file says about the same stays.
+    /// Relative folders are below `dir`.
+    pub(crate) fn add(&mut self, store: &mut Store, lines: &[Replace], dir: &Path) {
+        for line in lines {
+            let origin = match &line.by {
+                Replacement::Folder(folder) => {
+                    let path = crate::locate::clean(&dir.join(&**folder));
+                    Origin::Folder(store.folder(path))
+                }
+                Replacement::Module(pair) => Origin::Cache(store.pair(pair)),
+            };
+            match &line.version {
+                Some(version) => {
+                    let node = store.node(&line.path, version);
+                    self.exact.entry(node).or_insert(origin);
+                }
+                None => {
+                    let path = store.path_id(&line.path);
+                    self.whole.entry(path).or_insert(origin);
+                }
+            }
+        }
+    }
+}
+
+/// What a graph starts from.
+#[derive(Clone, Debug)]
+pub(crate) struct Roots {
+    pub(crate) mains: Vec<MainModule>,
+    pub(crate) workspace: bool,
+    pub(crate) exclude: HashSet<NodeId>,
+    /// Those of go.work come first, and hide the others even where these are more exact.
+    pub(crate) work_replace: Replacements,
+    pub(crate) replace: Replacements,
+}
+
+/// A module graph being read.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    roots: Roots,
+    /// The newest version met of each path.
+    selected: Vec<Option<NodeId>>,
+    met: Vec<bool>,
+    /// By pruning: what has been queued before.
+    queued: [Vec<bool>; 3],
+    queue: Vec<(NodeId, Pruning)>,
+    waiting: Vec<(NodeId, Pruning)>,
+    /// Module versions whose requirements could not be read, and why.
+    problems: Vec<String>,
+    /// In a workspace: paths that may provide packages to it, and versions looked at for it.
+    provides: HashSet<PathId>,
+    looked_at: HashSet<NodeId>,
+    started: bool,
+}
+
+impl Graph {
+    pub(crate) fn new(roots: Roots) -> Self {
+        Self {
+            roots,
+            selected: Vec::new(),
+            met: Vec::new(),
+            queued: [Vec::new(), Vec::new(), Vec::new()],
+            queue: Vec::new(),
+            waiting: Vec::new(),
+            problems: Vec::new(),
+            provides: HashSet::new(),
+            looked_at: HashSet::new(),
+            started: false,
+        }
+    }
+
+    /// Follows the graph as far as what has been read allows.
+    fn advance(&mut self, store: &Store) {
+        if !self.started {
+            self.started = true;
+            self.enter_mains(store);
+        }
+        self.queue.append(&mut self.waiting);
+        loop {
+            while let Some((node, pruning)) = self.queue.pop() {
+                self.visit(store, node, pruning);
+            }
+            // More can only be asked for when nothing is outstanding.
+            if !self.waiting.is_empty() || !self.roots.workspace || !self.look_again(store) {
+                return;
+            }
+        }
+    }
+
+    fn enter_mains(&mut self, store: &Store) {
+        for main in self.roots.mains.clone() {
+            let below = if main.pruned { Pruning::Pruned } else { Pruning::Unpruned };
+            for node in main.require {
+                if !self.roots.exclude.contains(&node) {
+                    self.meet(store, node);
+                    self.enqueue(node, below);
+                }
+            }
+        }
+    }
+
+    fn visit(&mut self, store: &Store, node: NodeId, pruning: Pruning) {
+        let origin = self.origin(store, node);
+        let summary = match store.read.get(&origin) {
+            None => {
+                self.waiting.push((node, pruning));
+                return;
+            }
+            Some(Err(why)) => {
+                self.problem(why.clone());
+                return;
+            }
+            Some(Ok(summary)) => summary,
+        };
+        if let Some(why) = wrong_path(store, node, origin, summary) {
+            self.problem(why);
+            return;
+        }
+        let next = if pruning == Pruning::Unpruned || !summary.pruned {
+            Pruning::Unpruned
+        } else {
+            Pruning::Pruned
+        };
+        let follow = pruning != Pruning::Pruned || !summary.pruned;
+        for required in &summary.require {
+            if !self.roots.exclude.is_empty() && self.roots.exclude.contains(required) {
+                continue;
+            }
+            self.meet(store, *required);
+            if follow {
+                self.enqueue(*required, next);
+            }
+        }
+    }
+
+    fn problem(&mut self, why: String) {
+        if !self.problems.contains(&why) {
+            self.problems.push(why);
+        }
+    }
+
+    fn meet(&mut self, store: &Store, node: NodeId) {
+        if std::mem::replace(slot(&mut self.met, node.0), true) {
+            return;
+        }
+        let path = store.path_of(node);
+        let selected = slot(&mut self.selected, path.0);
+        if selected.is_none_or(|have| store.is_newer(node, have)) {
+            *selected = Some(node);
+        }
+    }
+
+    fn enqueue(&mut self, node: NodeId, pruning: Pruning) {
+        if !std::mem::replace(slot(&mut self.queued[pruning as usize], node.0), true) {
+            self.queue.push((node, pruning));
+        }
+    }
+
+    /// In a workspace, a requirement that is not selected says nothing of what the selected
+    /// version imports, so the selected ones are followed too. Whether there was any.
+    fn look_again(&mut self, store: &Store) -> bool {
+        let mains: HashSet<PathId> = self.roots.mains.iter().map(|main| main.path).collect();
+        let mut again = HashSet::new();
+        let required = self.roots.mains.iter().map(|main| &main.require[..]);
+        let further = self.provides.iter().filter_map(|path| {
+            let node = self.selected_of(*path).filter(|_| !mains.contains(path))?;
+            match store.read.get(&self.origin(store, node)) {
+                Some(Ok(summary)) => Some(&summary.require[..]),
+                _ => None,
+            }
+        });
+        for node in required.chain(further).flatten() {
+            let path = store.path_of(*node);
+            let Some(selected) = self.selected_of(path) else { continue };
+            if self.roots.exclude.contains(node) || mains.contains(&path) {
+                continue;
+            }
+            if store.is_newer(selected, *node) && !self.looked_at.contains(&selected) {
+                again.insert(selected);
+            }
+        }
+        // A path whose selected version rose since is looked at once more.
+        again.extend(self.provides.iter().filter(|path| !mains.contains(path)).filter_map(|path| {
+            self.selected_of(*path).filter(|node| !self.looked_at.contains(node))
+        }));
+        for node in &again {
+            self.looked_at.insert(*node);
+            self.provides.insert(store.path_of(*node));
+            self.enqueue(*node, Pruning::Workspace);
+        }
+        !again.is_empty()
+    }
+
+    fn selected_of(&self, path: PathId) -> Option<NodeId> {
+        self.selected.get(path.0 as usize).copied().flatten()
+    }
+
+    fn origin(&self, store: &Store, node: NodeId) -> Origin {
+        let path = store.path_of(node);
+        [&self.roots.work_replace, &self.roots.replace]
+            .into_iter()
+            .find_map(|r| r.exact.get(&node).or_else(|| r.whole.get(&path)))
+            .copied()
+            .unwrap_or(Origin::Cache(node))
+    }
+
+    /// What could not be read.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Every path that the graph mentions.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = PathId> {
+        (0_u32..).zip(&self.selected).filter(|(_, node)| node.is_some()).map(|(id, _)| PathId(id))
+    }
+
+    /// Every version that the graph mentions, after replacement.
+    pub(crate) fn all_met(&self, store: &Store) -> Vec<NodeId> {
+        let met = (0_u32..).zip(&self.met).filter(|(_, met)| **met).map(|(id, _)| NodeId(id));
+        self.downloads(store, met)
+    }
+
+    /// The build list without the main modules, after replacement: what is downloaded.
+    pub(crate) fn build_list(&self, store: &Store) -> Vec<NodeId> {
+        self.downloads(store, self.selected.iter().copied().flatten())
+    }
+
+    /// What stands for these module versions, after replacement and without what is excluded.
+    pub(crate) fn actual(&self, store: &Store, nodes: &[NodeId]) -> Vec<NodeId> {
+        let kept = nodes.iter().copied().filter(|node| !self.roots.exclude.contains(node));
+        self.downloads(store, kept)
+    }
+
+    fn downloads(&self, store: &Store, nodes: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+        nodes
+            .filter(|node| {
+                let path = store.path_of(*node);
+                self.roots.mains.iter().all(|main| main.path != path)
+            })
+            .filter_map(|node| match self.origin(store, node) {
+                Origin::Cache(actual) => Some(actual),
+                Origin::Folder(_) => None,
+            })
+            .collect()
+    }
+
+    /// Where a main module's own requirements are not what is selected, the go command raises
+    /// them, and that may bring in more. The roots with which to look again.
+    pub(crate) fn raised(&self, store: &Store) -> Option<Roots> {
+        let [main] = &self.roots.mains[..] else { return None };
+        let raise = |node: &NodeId| {
+            let selected = self.selected_of(store.path_of(*node));
+            selected.filter(|_| !self.roots.exclude.contains(node)).unwrap_or(*node)
+        };
+        let require: Vec<NodeId> = main.require.iter().map(raise).collect();
+        if self.roots.workspace || require == main.require {
+            return None;
+        }
+        let mains = vec![MainModule { require, ..main.clone() }];
+        Some(Roots { mains, ..self.roots.clone() })
+    }
+}
+
+fn slot<T: Default + Clone>(list: &mut Vec<T>, id: u32) -> &mut T {
+    let at = id as usize;
+    if list.len() <= at {
+        list.resize(at + 1, T::default());
+    }
+    &mut list[at]
+}
+
+/// Whether a cached go.mod is one of another module (`modload.goModSummary`).
+fn wrong_path(store: &Store, node: NodeId, origin: Origin, summary: &Summary) -> Option<String> {
+    let Origin::Cache(actual) = origin else { return None };
+    let names = [store.path_of(node), store.path_of(actual)];
+    if summary.module.is_some_and(|module| names.contains(&module)) {
+        return None;
+    }
+    Some(match summary.module {
+        Some(module) => format!(
+            "the go.mod of {} says it is {}",
+            store.module_version(node),
+            store.path_name(module)
+        ),
+        None => format!("the go.mod of {} has no module line", store.module_version(node)),
+    })
+}
+
+/// Reads all graphs to their ends. `download` is `cache/download` of the module cache, where
+/// there is one. Stops early when asked to, and says so by `false`.
+pub(crate) fn read_graphs(
+    graphs: &mut [Graph],
+    store: &mut Store,
+    download: Option<&Dir>,
+    meter: &Meter,
+) -> bool {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = graphs.len().div_ceil(threads).max(1);
+    loop {
+        if meter.stopped() {
+            return false;
+        }
+        let known = &*store;
+        std::thread::scope(|scope| {
+            let mut parts = graphs.chunks_mut(share);
+            let own = parts.next();
+            for part in parts {
+                scope.spawn(move || part.iter_mut().for_each(|graph| graph.advance(known)));
+            }
+            own.into_iter().flatten().for_each(|graph| graph.advance(known));
+        });
+        let mut wanted: HashSet<Origin> = HashSet::new();
+        for graph in &*graphs {
+            wanted.extend(graph.waiting.iter().map(|(node, _)| graph.origin(store, *node)));
+        }
+        if wanted.is_empty() {
+            return true;
+        }
+        store.read_all(wanted.into_iter().collect(), download);
+    }
+}
