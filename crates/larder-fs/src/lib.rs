@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod dir;
 pub mod disk;
+pub mod disposal;
 mod folder;
 pub mod lock;
 mod queue;
@@ -24,6 +25,7 @@ pub mod walk;
 pub use clock::now;
 pub use dir::{Dir, Kind, Meta};
 pub use disk::{Disk, disk, is_mount_point};
+pub use disposal::Disposal;
 pub use lock::{FileLock, LockError, apply_lock};
 pub use remove::{Everything, Judge, Removal, RemoveOptions, remove, remove_contents};
 pub use stage::write_atomic;
