@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::{Txtar, warm};
 
 /// The user and group that [`GoSandbox::as_nobody`] runs as.
+#[cfg(unix)]
 const NOBODY: u32 = 65534;
 
 /// Whether a go command is on `PATH`. A test that needs it may say so and return where not.
