@@ -4,11 +4,14 @@
 //! go command itself is never run: larder works where none is installed.
 
 pub mod build_age;
+pub mod build_clean;
 pub mod build_entry;
 pub mod build_layout;
 pub mod build_names;
+pub mod build_remove;
 pub mod build_scan;
 pub mod build_totals;
+pub mod fuzz;
 pub mod gomod;
 pub mod gomod_lexer;
 pub mod gowork;
