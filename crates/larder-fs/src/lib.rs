@@ -16,10 +16,11 @@ pub mod stage;
 #[cfg_attr(unix, path = "sys_unix.rs")]
 #[cfg_attr(windows, path = "sys_windows.rs")]
 mod sys;
-// pub mod trash;
-// mod trash_copy;
-// mod trash_manifest;
-// mod trash_restore;
+pub mod trash;
+mod trash_copy;
+mod trash_dirs;
+mod trash_manifest;
+mod trash_restore;
 pub mod walk;
 
 pub use clock::now;
@@ -29,6 +30,6 @@ pub use disposal::Disposal;
 pub use lock::{FileLock, LockError, apply_lock};
 pub use remove::{Everything, Judge, Removal, RemoveOptions, remove, remove_contents};
 pub use stage::write_atomic;
-// pub use trash::{Emptied, Entry, Listed, Manifest, Trash, TrashError};
-// pub use trash_restore::Restored;
+pub use trash::{Emptied, Entry, Listed, Manifest, Trash, TrashError};
+pub use trash_restore::Restored;
 pub use walk::{Links, Skip, Visitor, WalkError, WalkOptions, Walked, walk};

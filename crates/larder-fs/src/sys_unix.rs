@@ -102,6 +102,12 @@ impl Handle {
         Ok(File::from(rfs::openat(&self.0, name, flags, mode_of(mode))?))
     }
 
+    /// A regular file for writing at its end, made for its owner only where it is missing.
+    pub(crate) fn open_append(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | PLAIN;
+        regular(rfs::openat(&self.0, name, flags, mode_of(0o600))?)
+    }
+
     pub(crate) fn mkdir(&self, name: &OsStr, mode: u32) -> io::Result<()> {
         Ok(rfs::mkdirat(&self.0, name, mode_of(mode))?)
     }
@@ -128,6 +134,11 @@ impl Handle {
         if to.look(new)?.is_some() {
             return Err(Errno::EXIST.into());
         }
+        Ok(rfs::renameat(&self.0, name, &to.0, new)?)
+    }
+
+    /// Moves the file `name` to `to/new`, in place of what is there.
+    pub(crate) fn rename_over(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
         Ok(rfs::renameat(&self.0, name, &to.0, new)?)
     }
 
@@ -174,6 +185,20 @@ impl Handle {
 
     pub(crate) fn symlink(&self, target: &Path, name: &OsStr) -> io::Result<()> {
         Ok(rfs::symlinkat(target, &self.0, name)?)
+    }
+
+    /// Flushes everything on this folder's file system, where one call can.
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rfs::syncfs(&self.0)?;
+        #[cfg(not(target_os = "linux"))]
+        rfs::fsync(&self.0)?;
+        Ok(())
+    }
+
+    /// Whether this folder belongs to the user that this process acts as.
+    pub(crate) fn is_ours(&self) -> io::Result<bool> {
+        Ok(rfs::fstat(&self.0)?.st_uid == rustix::process::geteuid().as_raw())
     }
 
     /// Whether this process may add and remove entries here.
