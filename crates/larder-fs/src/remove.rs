@@ -154,7 +154,7 @@ fn run<J: Judge>(
     let new = || Worker { done: Removal::default(), buffer: Buffer::default() };
     let workers =
         work.queue.run(&new, |worker| begin(&work, worker, &top), &|worker, task, name| {
-            work.step(worker, task, name)
+            work.step(worker, task, name);
         });
     let mut removal = Removal { complete: true, ..Removal::default() };
     for worker in workers {

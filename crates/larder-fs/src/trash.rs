@@ -7,7 +7,7 @@
 //! can be listed, restored and emptied. Only folders that carry a manifest of ours are ever
 //! touched. Nothing here decides what goes, or asks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -24,7 +24,7 @@ use crate::lock::{FileLock, LockError};
 use crate::remove::{Everything, Removal, RemoveOptions, remove};
 use crate::trash_dirs::Dirs;
 use crate::trash_manifest::{
-    BUSY, CONTENTS, Header, INCOMING, MANIFEST, Parent, Stage, TREE, announce,
+    BUSY, CONTENTS, Contents, Header, INCOMING, MANIFEST, ROOT, Stage, TREE, announce,
 };
 use crate::walk::{Links, Visitor, WalkOptions, walk};
 use crate::{stage, trash_copy};
@@ -45,8 +45,8 @@ pub struct Manifest {
     pub plan_id: String,
     /// Whose things it holds.
     pub caches: Vec<CacheKind>,
-    /// What will be moved, relative to the root. A path that does not exist does no harm; what
-    /// lies below another of these does, as it goes with that.
+    /// What will be moved, relative to the root; what is not known yet is written down when its
+    /// turn comes, at the price of a flush each. A path that does not exist does no harm.
     pub paths: Vec<PathBuf>,
 }
 
@@ -138,7 +138,10 @@ pub struct Entry {
     header: Header,
     tree: Dirs,
     incoming: Dir,
-    parents: Mutex<HashMap<PathBuf, Parent>>,
+    /// The cache root, for looking at what was not announced.
+    root: Dir,
+    /// What has been written down.
+    known: Mutex<Contents>,
     taken: AtomicU64,
     next: AtomicU64,
     /// Set where a move crossed file systems.
@@ -180,14 +183,17 @@ impl Trash {
             .flat_map(|home| folders(home))
             .map(|name| id_of(&name).to_owned())
             .collect();
-        (0_u32..)
-            .map(|attempt| {
-                let digits = (4 + attempt as usize / 64).min(8);
-                let random = RandomState::new().hash_one(attempt);
-                format!("{random:016x}")[..digits].to_owned()
-            })
-            .find(|id| !taken.contains(id))
-            .unwrap_or_default()
+        let mut digits = 4;
+        loop {
+            // Longer ones where many of the short ones are taken; of 8 there are enough.
+            for _ in 0..64 {
+                let id = format!("{:016x}", RandomState::new().hash_one(digits));
+                if !taken.contains(&id[..digits]) {
+                    return id[..digits].to_owned();
+                }
+            }
+            digits = (digits + 1).min(8);
+        }
     }
 
     /// Makes an entry for things of `cache_root` and writes down what will be moved. One id may be
@@ -332,9 +338,9 @@ impl Entry {
         self.folder.path()
     }
 
-    /// Moves `from/name`, which is `rel` below the cache root and was announced in the manifest.
-    /// On the same file system this is a rename. Returns a file's size; `None` for a folder,
-    /// which is not measured. Only where things must be copied can `meter` stop it.
+    /// Moves `from/name`, which is `rel` below the cache root; empty for the root itself. On the
+    /// same file system this is a rename. Returns a file's size; `None` for a folder, which is
+    /// not measured. Only where things must be copied can `meter` stop it.
     pub fn take(
         &self,
         from: &Dir,
@@ -342,26 +348,67 @@ impl Entry {
         rel: &Path,
         meter: &Meter,
     ) -> io::Result<Option<Size>> {
-        let plain = rel.components().all(|part| matches!(part, Component::Normal(_)));
-        let (Some(above), Some(new), true) = (rel.parent(), rel.file_name(), plain) else {
+        if !rel.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a path below the root"));
-        };
-        if !lock(&self.parents).contains_key(above) {
-            let message = format!("{} was not announced to the trash", rel.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         let Some(meta) = from.look(name)? else { return Err(io::ErrorKind::NotFound.into()) };
+        let (Some(above), Some(new)) = (rel.parent(), rel.file_name()) else {
+            self.shift(from, name, &meta, (&self.folder, OsStr::new(ROOT)), meter)?;
+            return Ok(self.count(&meta));
+        };
+        let known = {
+            let known = lock(&self.known);
+            known.parents.contains_key(above) && (!meta.sealed() || known.sealed.contains_key(rel))
+        };
+        if !known {
+            self.announce(&[rel.to_owned()])?;
+        }
         let to = self.tree.make(above)?;
-        if !self.copied.load(Ordering::Relaxed) {
-            match trash_copy::rename(from, name, &meta, &to, new) {
-                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    self.copied.store(true, Ordering::Relaxed);
+        match self.shift(from, name, &meta, (&to, new), meter) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // The same content once more needs no second place.
+                let there = to.look(new)?;
+                let same = there.is_some_and(|there| {
+                    trash_copy::same_content((from, name, &meta), (&to, new, &there))
+                        .unwrap_or(false)
+                });
+                if !same {
+                    return Err(error);
                 }
-                other => return other.map(|()| self.count(&meta)),
+                from.unlink(name)?;
+            }
+            other => other?,
+        }
+        Ok(self.count(&meta))
+    }
+
+    /// A rename, or where that cannot be a copy.
+    fn shift(
+        &self,
+        from: &Dir,
+        name: &OsStr,
+        meta: &Meta,
+        (to, new): (&Dir, &OsStr),
+        meter: &Meter,
+    ) -> io::Result<()> {
+        if !self.copied.load(Ordering::Relaxed) {
+            match trash_copy::rename(from, name, meta, to, new) {
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    self.note_copies()?;
+                }
+                other => return other,
             }
         }
-        self.take_copy(from, name, &meta, (&to, new), meter)?;
-        Ok(self.count(&meta))
+        self.take_copy(from, name, meta, (to, new), meter)
+    }
+
+    /// Writes down that things are copied, before the first one is.
+    fn note_copies(&self) -> io::Result<()> {
+        let mut header = self.header.clone();
+        header.copied = true;
+        header.write(&self.folder)?;
+        self.copied.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Copies, puts the finished copy in its place, and removes the source: at every moment one
@@ -396,8 +443,8 @@ impl Entry {
     }
 
     /// Writes down more paths that will be moved.
-    pub(crate) fn announce(&self, root: &Dir, paths: &[PathBuf]) -> io::Result<()> {
-        announce(&self.folder, root, paths, &mut lock(&self.parents))
+    pub(crate) fn announce(&self, paths: &[PathBuf]) -> io::Result<()> {
+        announce(&self.folder, &self.root, paths, &mut lock(&self.known))
     }
 
     /// Marks the entry as complete, with its size where the caller knows it. An entry into which
@@ -432,10 +479,10 @@ pub(crate) fn create_in(
     let root_path = std::fs::canonicalize(cache_root).map_err(failed)?;
     let root = Dir::open_root(&root_path).map_err(failed)?;
     let name = free_name(home, id, &root_path).map_err(failed)?;
-    begin(home, &name, id, &root, what).map_err(failed)
+    begin(home, &name, id, root, what).map_err(failed)
 }
 
-fn begin(home: &Dir, name: &OsStr, id: &str, root: &Dir, what: &Manifest) -> io::Result<Entry> {
+fn begin(home: &Dir, name: &OsStr, id: &str, root: Dir, what: &Manifest) -> io::Result<Entry> {
     let identity = root.identity()?;
     let copied = identity.0 != home.identity()?.0;
     let mut new = OsString::from(NEW);
@@ -445,8 +492,8 @@ fn begin(home: &Dir, name: &OsStr, id: &str, root: &Dir, what: &Manifest) -> io:
     folder.mkdir_private(OsStr::new(TREE))?;
     folder.mkdir_private(OsStr::new(INCOMING))?;
     let held = busy(&folder).map_err(io::Error::other)?;
-    let mut parents = HashMap::new();
-    announce(&folder, root, &what.paths, &mut parents)?;
+    let mut known = Contents::default();
+    announce(&folder, &root, &what.paths, &mut known)?;
     let header = Header::new(id, root.path(), identity, what, copied);
     header.write(&folder)?;
     home.rename(&new, home, name)?;
@@ -458,7 +505,8 @@ fn begin(home: &Dir, name: &OsStr, id: &str, root: &Dir, what: &Manifest) -> io:
         incoming: folder.open_dir(OsStr::new(INCOMING))?,
         folder,
         header,
-        parents: Mutex::new(parents),
+        root,
+        known: Mutex::new(known),
         taken: AtomicU64::new(0),
         next: AtomicU64::new(0),
         copied: AtomicBool::new(copied),
@@ -495,6 +543,7 @@ pub(crate) fn busy(folder: &Dir) -> Result<FileLock, LockError> {
 pub(crate) fn discard(home: &Dir, name: &OsStr, folder: &Dir, meter: &Meter) -> Removal {
     let options = RemoveOptions { threads: 0, meter };
     let mut removal = remove(folder, OsStr::new(TREE), &Everything, (), &options);
+    removal.merge(remove(folder, OsStr::new(ROOT), &Everything, (), &options));
     removal.merge(remove(folder, OsStr::new(INCOMING), &Everything, (), &options));
     if !removal.complete {
         return removal;
@@ -620,10 +669,15 @@ impl Visitor for Sum<'_> {
     }
 }
 
+/// What an entry holds; our own folders above it count as nothing.
 fn measure(folder: &Dir, meter: &Meter) -> Size {
-    let Ok(tree) = folder.open_dir(OsStr::new(TREE)) else { return Size::default() };
     let links = Links::default();
     let new = || Sum { size: Size::default(), links: &links };
-    let walked = walk(&tree, (), new, &WalkOptions { threads: 0, meter });
-    walked.visitors.into_iter().map(|visitor| visitor.size).sum()
+    let mut size = Size::default();
+    for part in [TREE, ROOT] {
+        let Ok(tree) = folder.open_dir(OsStr::new(part)) else { continue };
+        let walked = walk(&tree, (), new, &WalkOptions { threads: 0, meter });
+        size += walked.visitors.into_iter().map(|visitor| visitor.size).sum();
+    }
+    size
 }

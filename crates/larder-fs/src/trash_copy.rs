@@ -206,24 +206,33 @@ fn system_time(time: Time) -> SystemTime {
 /// Whether two files, or two symlinks, are the same but for where they are.
 pub(crate) fn same(one: (&Dir, &OsStr, &Meta), two: (&Dir, &OsStr, &Meta)) -> io::Result<bool> {
     let (a, b) = (one.2, two.2);
-    if (a.kind, a.logical, a.mode, a.modified) != (b.kind, b.logical, b.mode, b.modified) {
+    Ok((a.mode, a.modified) == (b.mode, b.modified) && same_content(one, two)?)
+}
+
+/// Whether two files, or two symlinks, hold the same.
+pub(crate) fn same_content(
+    one: (&Dir, &OsStr, &Meta),
+    two: (&Dir, &OsStr, &Meta),
+) -> io::Result<bool> {
+    let (a, b) = (one.2, two.2);
+    if (a.kind, a.logical) != (b.kind, b.logical) {
         return Ok(false);
     }
     match a.kind {
-        Kind::File => same_bytes(one.0.open_file(one.1)?, two.0.open_file(two.1)?),
+        Kind::File => same_bytes(&one.0.open_file(one.1)?, &two.0.open_file(two.1)?),
         Kind::Symlink => Ok(one.0.handle().read_link(one.1)? == two.0.handle().read_link(two.1)?),
         Kind::Folder | Kind::Other => Ok(false),
     }
 }
 
-fn same_bytes(one: File, two: File) -> io::Result<bool> {
+fn same_bytes(mut one: &File, mut two: &File) -> io::Result<bool> {
     const STEP: u64 = 1 << 16;
     let (mut left, mut right) = (Vec::new(), Vec::new());
     loop {
         left.clear();
         right.clear();
-        (&one).take(STEP).read_to_end(&mut left)?;
-        (&two).take(STEP).read_to_end(&mut right)?;
+        one.by_ref().take(STEP).read_to_end(&mut left)?;
+        two.by_ref().take(STEP).read_to_end(&mut right)?;
         if left != right {
             return Ok(false);
         }

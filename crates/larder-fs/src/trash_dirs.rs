@@ -26,10 +26,6 @@ impl Dirs {
         Self { root: Arc::new(root), limit, open: Mutex::default() }
     }
 
-    pub(crate) fn root(&self) -> &Dir {
-        &self.root
-    }
-
     /// The folder `rel`, which must be there.
     pub(crate) fn open(&self, rel: &Path) -> io::Result<Arc<Dir>> {
         self.get(rel, || self.root.open_path(rel))

@@ -20,6 +20,8 @@ use crate::{stage, sys};
 pub(crate) const MANIFEST: &str = "manifest.json";
 pub(crate) const CONTENTS: &str = "contents.jsonl";
 pub(crate) const TREE: &str = "tree";
+/// The cache root itself, where it was moved whole.
+pub(crate) const ROOT: &str = "root";
 pub(crate) const INCOMING: &str = "incoming";
 pub(crate) const BUSY: &str = "busy";
 
@@ -82,7 +84,7 @@ pub(crate) struct Parent {
     pub(crate) modified: Time,
 }
 
-/// What `contents.jsonl` says, as far as a restore needs it.
+/// What `contents.jsonl` says, as far as it is needed again.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
     /// Folders above moved things, relative to the root.
@@ -179,12 +181,12 @@ impl Header {
 }
 
 /// Writes down `paths` of `root` and the folders above them, flushed, at the end of the entry's
-/// contents; `parents` learns the folders. What does not exist is left out.
+/// contents; `known` learns them. What does not exist is left out.
 pub(crate) fn announce(
     folder: &Dir,
     root: &Dir,
     paths: &[PathBuf],
-    parents: &mut HashMap<PathBuf, Parent>,
+    known: &mut Contents,
 ) -> io::Result<()> {
     let file = folder.handle().open_append(OsStr::new(CONTENTS))?;
     let mut out = BufWriter::with_capacity(1 << 16, file);
@@ -195,11 +197,10 @@ pub(crate) fn announce(
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other?,
         };
-        if !parents.contains_key(above) {
-            announce_parents(&mut out, &dirs, above, parents)?;
-        }
+        announce_parents(&mut out, &dirs, above, &mut known.parents)?;
         let Some(meta) = dir.look(name)? else { continue };
         let mode = meta.sealed().then_some(meta.mode);
+        known.sealed.extend(mode.map(|mode| (path.clone(), mode)));
         write_line(&mut out, &Line::Item { path: Text::new(path.as_os_str()), mode })?;
     }
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -266,7 +267,9 @@ impl Text {
             Some(plain) => Self::Plain(plain.to_owned()),
             None => {
                 let bytes = sys::name_bytes(name);
-                Self::Bytes { bytes: bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
+                let hex = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or('0');
+                let bytes = bytes.iter().flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]);
+                Self::Bytes { bytes: bytes.collect() }
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::trash::{
     Entry, Manifest, Trash, TrashError, busy, check_id, create_in, discard, folders, id_of,
 };
 use crate::trash_copy;
-use crate::trash_manifest::{Contents, Header, Stage, TREE, contents};
+use crate::trash_manifest::{Contents, Header, ROOT, Stage, TREE, contents};
 
 /// What a restore did.
 #[derive(Debug, Default)]
@@ -96,9 +96,7 @@ struct Restore<'a> {
     tree: Dir,
     root: Dir,
     contents: Contents,
-    copied: bool,
-    /// The name under which a copy is made in its place.
-    staged: OsString,
+    means: Means<'a>,
     replace: Option<Replace<'a>>,
     /// Where what stands in the way goes, once there is something.
     aside: Option<Entry>,
@@ -107,7 +105,43 @@ struct Restore<'a> {
     /// Folders that have been, in order, to be put right from the last to the first.
     visited: Vec<Visited>,
     done: Restored,
+}
+
+/// How things are moved back.
+struct Means<'a> {
+    /// By copying.
+    copied: bool,
+    /// The name under which a copy is made, in the folder where it will be.
+    staged: OsString,
     meter: &'a Meter,
+}
+
+impl Means<'_> {
+    /// Moves `from` to a name that must be free; a copy stays in the trash.
+    fn shift(
+        &self,
+        from: (&Dir, &OsStr),
+        (to, name): (&Dir, &OsStr),
+        meta: &Meta,
+    ) -> io::Result<()> {
+        if !self.copied {
+            return trash_copy::rename(from.0, from.1, meta, to, name);
+        }
+        if to.look(name)?.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.clear_staged(to);
+        trash_copy::copy(from.0, from.1, to, &self.staged, self.meter)?;
+        let copy = to.look(&self.staged)?.unwrap_or(*meta);
+        trash_copy::rename(to, &self.staged, &copy, to, name)
+    }
+
+    /// Removes what a restore that was cut short left; its original is in the trash.
+    fn clear_staged(&self, to: &Dir) {
+        let patient = Meter::default();
+        let options = RemoveOptions { threads: 1, meter: &patient };
+        remove(to, &self.staged, &Everything, (), &options);
+    }
 }
 
 /// A folder that was gone through.
@@ -129,37 +163,58 @@ fn restore_tree(
     meter: &Meter,
 ) -> io::Result<Restored> {
     let root = header.root().ok_or_else(|| io::Error::other("its root is not a path here"))?;
+    let staged: OsString = format!(".larder-restore-{}", header.id).into();
+    let means = Means { copied: header.copied, staged, meter };
+    let mut done = Restored::default();
+    let mut parts = vec![TREE];
+    match restore_root(folder, &root, &means)? {
+        Some(true) => done.restored += 1,
+        Some(false) => parts.insert(0, ROOT),
+        None => {}
+    }
     let made = make_root(&root)?;
     let mut restore = Restore {
         tree: folder.open_dir(OsStr::new(TREE))?,
         root: Dir::open_root(&root)?,
         contents: contents(folder)?,
-        copied: header.copied,
-        staged: format!(".larder-restore-{}", header.id).into(),
+        means,
         replace,
         aside: None,
-        waiting: vec![PathBuf::new()],
+        waiting: Vec::new(),
         visited: Vec::new(),
-        done: Restored::default(),
-        meter,
+        done,
     };
     let before = restore.root.meta()?.modified;
-    restore.visited.push(Visited { rel: PathBuf::new(), made, before, like: None });
-    while let Some(rel) = restore.waiting.pop() {
-        if !meter.stopped() {
-            restore.visit(&rel);
-        }
+    let mut nothing_left = true;
+    for part in parts {
+        restore.tree = folder.open_dir(OsStr::new(part))?;
+        restore.visited.push(Visited { rel: PathBuf::new(), made, before, like: None });
+        restore.run(header.finished_at());
+        // Copies stay in the trash until all of them are back.
+        nothing_left &= header.copied || restore.tree.entries()?.is_empty();
     }
-    restore.put_right(header.finished_at());
     if let (Some(entry), Some(Replace { now, .. })) = (restore.aside.take(), &restore.replace) {
         entry.finish(*now, None).map_err(io::Error::other)?;
     }
     let mut done = restore.done;
-    // Copies stay in the trash until all of them are back.
-    let nothing_left = header.copied || restore.tree.entries()?.is_empty();
     done.complete =
         nothing_left && done.conflicts.is_empty() && done.errors.is_empty() && !meter.stopped();
     Ok(done)
+}
+
+/// Puts back a root that was moved whole; `Some(false)` where there is one again, to be filled up
+/// with what it had.
+fn restore_root(folder: &Dir, root: &Path, means: &Means<'_>) -> io::Result<Option<bool>> {
+    let Some(meta) = folder.look(OsStr::new(ROOT))? else { return Ok(None) };
+    let (Some(above), Some(name)) = (root.parent(), root.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    std::fs::create_dir_all(above)?;
+    let above = Dir::open_root(above)?;
+    match means.shift((folder, OsStr::new(ROOT)), (&above, name), &meta) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Some(false)),
+        other => other.map(|()| Some(true)),
+    }
 }
 
 /// Makes the root again where it is gone.
@@ -174,6 +229,17 @@ fn make_root(root: &Path) -> io::Result<bool> {
 }
 
 impl Restore<'_> {
+    /// Goes through one tree, from the folders that were visited already.
+    fn run(&mut self, finished_at: Option<Time>) {
+        self.visit(Path::new(""));
+        while let Some(rel) = self.waiting.pop() {
+            if !self.means.meter.stopped() {
+                self.visit(&rel);
+            }
+        }
+        self.put_right(finished_at);
+    }
+
     /// Puts back what the tree holds in `rel`.
     fn visit(&mut self, rel: &Path) {
         if let Err(error) = self.try_visit(rel) {
@@ -184,15 +250,12 @@ impl Restore<'_> {
     fn try_visit(&mut self, rel: &Path) -> io::Result<()> {
         let from = self.tree.open_path(rel)?;
         let to = self.root.open_path(rel)?;
-        if self.copied {
-            // What a restore that was cut short left: its original is still in the trash.
-            let patient = Meter::default();
-            let options = RemoveOptions { threads: 1, meter: &patient };
-            remove(&to, &self.staged, &Everything, (), &options);
+        if self.means.copied {
+            self.means.clear_staged(&to);
         }
         let mut in_the_way = Vec::new();
         for (name, _) in from.entries()? {
-            if self.meter.stopped() {
+            if self.means.meter.stopped() {
                 return Ok(());
             }
             let path = rel.join(&name);
@@ -211,7 +274,7 @@ impl Restore<'_> {
         if meta.kind == Kind::Folder && self.contents.parents.contains_key(rel) {
             return self.enter(to, name, rel);
         }
-        match self.shift(from, to, name, &meta) {
+        match self.means.shift((from, name), (to, name), &meta) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => {
                 other?;
@@ -222,15 +285,15 @@ impl Restore<'_> {
         }
         let Some(there) = to.look(name)? else { return Err(io::ErrorKind::AlreadyExists.into()) };
         let both_folders = meta.kind == Kind::Folder && there.kind == Kind::Folder;
-        if both_folders && (self.copied || !(self.sealed(&meta, rel) || there.sealed())) {
-            let like = self.copied.then_some(meta);
+        if both_folders && (self.means.copied || !(self.sealed(&meta, rel) || there.sealed())) {
+            let like = self.means.copied.then_some(meta);
             let rel = rel.to_owned();
             self.waiting.push(rel.clone());
             self.visited.push(Visited { rel, made: false, before: there.modified, like });
             return Ok(true);
         }
         // A copy whose source had not gone yet, or that an earlier restore put back.
-        let back = self.copied && trash_copy::same((from, name, &meta), (to, name, &there))?;
+        let back = self.means.copied && trash_copy::same((from, name, &meta), (to, name, &there))?;
         self.done.restored += u64::from(back);
         Ok(back)
     }
@@ -254,19 +317,6 @@ impl Restore<'_> {
         self.visited.push(Visited { rel: rel.to_owned(), made, before, like: None });
         self.waiting.push(rel.to_owned());
         Ok(true)
-    }
-
-    /// Moves one entry from the trash to a name that must be free.
-    fn shift(&self, from: &Dir, to: &Dir, name: &OsStr, meta: &Meta) -> io::Result<()> {
-        if !self.copied {
-            return trash_copy::rename(from, name, meta, to, name);
-        }
-        if to.look(name)?.is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        trash_copy::copy(from, name, to, &self.staged, self.meter)?;
-        let copy = to.look(&self.staged)?.unwrap_or(*meta);
-        trash_copy::rename(to, &self.staged, &copy, to, name)
     }
 
     /// A move that was cut short may have left a closed folder open.
@@ -301,7 +351,7 @@ impl Restore<'_> {
 
     fn replace_one(&mut self, from: &Dir, to: &Dir, path: &Path) -> io::Result<bool> {
         let (Some(entry), Some(name)) = (&self.aside, path.file_name()) else { return Ok(false) };
-        match entry.take(to, name, path, self.meter) {
+        match entry.take(to, name, path, self.means.meter) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -312,7 +362,7 @@ impl Restore<'_> {
     /// in it; `false` where nothing is to be replaced.
     fn open_aside(&mut self, paths: &[PathBuf]) -> io::Result<bool> {
         if let Some(entry) = &self.aside {
-            return entry.announce(&self.root, paths).map(|()| true);
+            return entry.announce(paths).map(|()| true);
         }
         let Some(Replace { trash, home, header, now }) = &self.replace else { return Ok(false) };
         let what = Manifest {
@@ -334,7 +384,7 @@ impl Restore<'_> {
     fn put_right(&mut self, finished_at: Option<Time>) {
         while let Some(visited) = self.visited.pop() {
             if let (false, Some(above), Some(name)) =
-                (self.copied, visited.rel.parent(), visited.rel.file_name())
+                (self.means.copied, visited.rel.parent(), visited.rel.file_name())
             {
                 // Fails where something is left in it, and should.
                 let _ = self.tree.open_path(above).and_then(|above| above.rmdir(name));

@@ -102,7 +102,7 @@ where
     let top = Folder::root(handle, ctx);
     let new = || Worker { visitor: make(), errors: Vec::new(), buffer: Buffer::default() };
     let workers = walk.queue.run(&new, |worker| walk.begin(worker, &top), &|worker, task, name| {
-        walk.step(worker, task, name)
+        walk.step(worker, task, name);
     });
     let mut walked = Walked { visitors: Vec::new(), errors: Vec::new() };
     for worker in workers {
