@@ -122,6 +122,18 @@ impl Store {
         semver::compare(version(node), version(than)).is_gt()
     }
 
+    /// Of each path the newest version, in no order.
+    pub(crate) fn newest(&self, nodes: &[NodeId]) -> Vec<NodeId> {
+        let mut newest: HashMap<PathId, NodeId> = HashMap::new();
+        for node in nodes {
+            let have = newest.entry(self.path_of(*node)).or_insert(*node);
+            if self.is_newer(*node, *have) {
+                *have = *node;
+            }
+        }
+        newest.into_values().collect()
+    }
+
     /// Reads what is asked for, each once, on several threads.
     fn read_all(&mut self, mut wanted: Vec<Origin>, download: Option<&Dir>) {
         wanted.retain(|origin| !self.read.contains_key(origin));

@@ -175,14 +175,18 @@ impl Work<'_> {
             self.plans.push((plan, None));
             return;
         }
-        let main = main_module(&mut self.store, parsed);
+        let mut main = main_module(&mut self.store, parsed);
         plan.pruned = main.pruned;
         plan.sums = vec![file.dir.join("go.sum")];
         plan.note_unresolved(parsed);
         plan.written.clone_from(&main.require);
+        let exclude: HashSet<NodeId> =
+            parsed.exclude.iter().map(|pair| self.store.pair(pair)).collect();
+        // Of a module required twice, only the newer version is looked at (`hasRedundantRoot`).
+        main.require.retain(|node| !exclude.contains(node));
+        main.require = self.store.newest(&main.require);
         let mut replace = Replacements::default();
         replace.add(&mut self.store, &parsed.replace, &file.dir);
-        let exclude = parsed.exclude.iter().map(|pair| self.store.pair(pair)).collect();
         let roots = Roots {
             mains: vec![main],
             workspace: false,
