@@ -59,9 +59,13 @@ pub fn clean_build(
     {
         removal.merge(dispose(how, root, OsStr::new("log.txt"), Path::new("log.txt")));
     }
-    removal.left.extend(layout.blocked.iter().filter(|(name, _)| name != Path::new("fuzz")).map(
-        |(name, _)| root.path().join(name),
-    ));
+    removal.left.extend(
+        layout
+            .blocked
+            .iter()
+            .filter(|(name, _)| name != Path::new("fuzz"))
+            .map(|(name, _)| root.path().join(name)),
+    );
     removal.complete &= removal.left.is_empty();
     removal
 }
@@ -93,9 +97,8 @@ fn clean_shard(root: &Dir, shard: u8, how: &Disposal<'_>, meter: &Meter) -> Remo
         Err(error) if error.kind() == io::ErrorKind::NotFound => return removal,
         Err(error) => return failed(removal, root.path().join(name), error),
     };
-    let ours = |(entry, kind): &(std::ffi::OsString, Kind)| {
-        entry_of_kind(shard, entry, *kind).is_some()
-    };
+    let ours =
+        |(entry, kind): &(std::ffi::OsString, Kind)| entry_of_kind(shard, entry, *kind).is_some();
     if how.is_trash() && entries.iter().all(ours) {
         let mut moved = dispose(how, root, OsStr::new(&name), Path::new(&name));
         if moved.freed.files == 0 {
@@ -123,11 +126,7 @@ fn clean_shard(root: &Dir, shard: u8, how: &Disposal<'_>, meter: &Meter) -> Remo
         }
     }
     removal.complete &= removal.left.is_empty();
-    if removal.complete {
-        remove_folder(root, &name, &dir, removal)
-    } else {
-        removal
-    }
+    if removal.complete { remove_folder(root, &name, &dir, removal) } else { removal }
 }
 
 /// The emptied folder itself. Where a go command has put something into it again, it stays.

@@ -281,8 +281,8 @@ impl<'a> Remover<'a> {
             return Ok(EntryFile { dir, rel });
         }
         let opened = self.root.open_dir(OsStr::new(&shard_name(id.0[0])));
-        let dir = opened
-            .map_err(|source| RemoveError { path: self.root.path().join(&rel), source })?;
+        let dir =
+            opened.map_err(|source| RemoveError { path: self.root.path().join(&rel), source })?;
         Ok(EntryFile { dir: slot.get_or_init(|| dir), rel })
     }
 

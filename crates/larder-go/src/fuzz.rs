@@ -96,10 +96,7 @@ pub fn last_use(target: &Dir) -> io::Result<Option<Time>> {
 
 /// Those of `units` whose target's source was changed after the newest input was found.
 /// `package_dir` says where a package's source is, where that is known.
-pub fn outdated(
-    units: &[Unit],
-    package_dir: &dyn Fn(&str) -> Option<PathBuf>,
-) -> Vec<Outdated> {
+pub fn outdated(units: &[Unit], package_dir: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<Outdated> {
     let mut found = Vec::new();
     for unit in units.iter().filter(|unit| unit.cache == CacheKind::Fuzz) {
         let (Target::Path(rel), Some(last_used)) = (&unit.target, unit.last_used) else { continue };
@@ -145,8 +142,10 @@ fn package_and_target(rel: &Path) -> Option<(String, String)> {
 }
 
 fn unit(rel: PathBuf, corpus: &Corpus) -> Unit {
-    let subject = package_and_target(&rel)
-        .map_or_else(|| rel.display().to_string(), |(package, target)| format!("{package} {target}"));
+    let subject = package_and_target(&rel).map_or_else(
+        || rel.display().to_string(),
+        |(package, target)| format!("{package} {target}"),
+    );
     Unit {
         cache: CacheKind::Fuzz,
         subject,

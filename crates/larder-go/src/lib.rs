@@ -4,11 +4,19 @@
 //! go command itself is never run: larder works where none is installed.
 
 pub mod build_age;
+pub mod build_archive;
+pub mod build_binary;
 pub mod build_clean;
 pub mod build_entry;
+pub mod build_kind;
 pub mod build_layout;
 pub mod build_names;
+pub mod build_origin;
+pub mod build_orphans;
+pub mod build_owner;
+mod build_peek;
 pub mod build_remove;
+pub mod build_rows;
 pub mod build_scan;
 pub mod build_totals;
 pub mod fuzz;
