@@ -29,6 +29,8 @@ pub struct Project {
     pub dir: PathBuf,
     /// What a person would call it: `~/src/api`, and `~/src/go.work` for a workspace.
     pub display: String,
+    /// The main module's path; none for a workspace.
+    pub module: Option<String>,
     /// The `go` line, without the word.
     pub go: Option<String>,
     /// The `toolchain` line, as `go1.22.3`.
@@ -166,6 +168,7 @@ impl Work<'_> {
         let mut plan = Plan::new(Project {
             display: self.env.display(&file.dir),
             dir: file.dir.clone(),
+            module: owned(&parsed.module),
             go: owned(&parsed.go),
             toolchain: owned(&parsed.toolchain),
             vendored: is_vendored_module(&file.dir, parsed.go.as_deref(), flag),
@@ -182,9 +185,11 @@ impl Work<'_> {
         plan.written.clone_from(&main.require);
         let exclude: HashSet<NodeId> =
             parsed.exclude.iter().map(|pair| self.store.pair(pair)).collect();
-        // Of a module required twice, only the newer version is looked at (`hasRedundantRoot`).
         main.require.retain(|node| !exclude.contains(node));
-        main.require = self.store.newest(&main.require);
+        if main.pruned {
+            // Of a module required twice only the newer version is looked at (`updatePrunedRoots`).
+            main.require = self.store.newest(&main.require);
+        }
         let mut replace = Replacements::default();
         replace.add(&mut self.store, &parsed.replace, &file.dir);
         let roots = Roots {
