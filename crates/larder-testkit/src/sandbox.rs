@@ -256,6 +256,12 @@ impl GoSandbox {
         wrapped
     }
 
+    /// Whether [`GoSandbox::as_nobody`] changes the user, which it does for root alone.
+    #[cfg(unix)]
+    pub fn runs_as_nobody(&self) -> bool {
+        is_root()
+    }
+
     #[cfg(unix)]
     fn copy_program(&self, program: &Path) -> PathBuf {
         let bin = self.root().join("bin");
