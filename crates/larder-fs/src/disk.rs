@@ -118,7 +118,7 @@ fn unescape(field: &[u8]) -> PathBuf {
         bytes.push(value.unwrap_or(field[at]));
         at += if value.is_some() { 4 } else { 1 };
     }
-    sys::name_from_bytes(bytes).unwrap_or_default().into()
+    sys::name_from_bytes(&bytes).unwrap_or_default().into()
 }
 
 #[cfg(test)]

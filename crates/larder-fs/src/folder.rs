@@ -73,6 +73,11 @@ impl<T> Folder<T> {
         path
     }
 
+    /// Closes it. Some platforms remove a folder only when nobody has it open.
+    pub(crate) fn close(&self) {
+        lock(&self.handle).take();
+    }
+
     fn held(&self) -> Option<Arc<Handle>> {
         lock(&self.handle).clone()
     }
@@ -117,7 +122,7 @@ impl<T> Pool<T> {
         let oldest: Vec<_> = open.drain(..closed).collect();
         drop(open);
         for folder in oldest.iter().filter_map(Weak::upgrade) {
-            lock(&folder.handle).take();
+            folder.close();
         }
     }
 

@@ -467,6 +467,7 @@ impl<J: Judge> Work<'_, J> {
             }
             return true;
         }
+        folder.close();
         match self.pool.handle(parent).and_then(|above| above.rmdir(folder.name())) {
             Ok(()) => {
                 worker.done.freed += Size::new(0, 0, state.allocated);

@@ -6,7 +6,6 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -236,33 +235,48 @@ impl Entry<'_> {
 }
 
 /// Where names are read into; one a worker, used again for each folder.
-pub(crate) struct Buffer {
-    #[cfg(target_os = "linux")]
-    bytes: Vec<MaybeUninit<u8>>,
-}
+#[cfg(target_os = "linux")]
+pub(crate) struct Buffer(Vec<std::mem::MaybeUninit<u8>>);
 
+#[cfg(target_os = "linux")]
 impl Default for Buffer {
     fn default() -> Self {
-        Self {
-            #[cfg(target_os = "linux")]
-            bytes: vec![MaybeUninit::uninit(); 32 << 10],
-        }
+        Self(vec![std::mem::MaybeUninit::uninit(); 32 << 10])
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Buffer {
-    #[cfg(target_os = "linux")]
     #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
     fn names<'a>(
         &'a mut self,
         folder: BorrowedFd<'a>,
     ) -> io::Result<rfs::RawDir<'a, BorrowedFd<'a>>> {
-        Ok(rfs::RawDir::new(folder, &mut self.bytes))
+        Ok(rfs::RawDir::new(folder, &mut self.0))
     }
+}
 
-    #[cfg(not(target_os = "linux"))]
-    fn names(&mut self, folder: BorrowedFd<'_>) -> io::Result<rfs::Dir> {
-        Ok(rfs::Dir::read_from(folder)?)
+/// Elsewhere the C library keeps names itself.
+#[cfg(not(target_os = "linux"))]
+#[derive(Default)]
+pub(crate) struct Buffer(());
+
+/// A folder's names; not an iterator, as Linux's cannot be one.
+#[cfg(not(target_os = "linux"))]
+struct ReadDir(rfs::Dir);
+
+#[cfg(not(target_os = "linux"))]
+impl ReadDir {
+    fn next(&mut self) -> Option<rustix::io::Result<rfs::DirEntry>> {
+        self.0.next()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Buffer {
+    #[expect(clippy::unused_self, reason = "it is used on Linux")]
+    fn names(&mut self, folder: BorrowedFd<'_>) -> io::Result<ReadDir> {
+        Ok(ReadDir(rfs::Dir::read_from(folder)?))
     }
 }
 
@@ -308,8 +322,8 @@ pub(crate) fn name_bytes(name: &OsStr) -> Vec<u8> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
-pub(crate) fn name_from_bytes(bytes: Vec<u8>) -> Option<OsString> {
-    Some(OsString::from_vec(bytes))
+pub(crate) fn name_from_bytes(bytes: &[u8]) -> Option<OsString> {
+    Some(OsStr::from_bytes(bytes).to_owned())
 }
 
 fn regular(fd: OwnedFd) -> io::Result<File> {
@@ -392,10 +406,8 @@ fn look_at<N: rustix::path::Arg>(
 
 #[cfg(not(target_os = "linux"))]
 #[expect(
-    clippy::allow_attributes,
     clippy::cast_lossless,
     clippy::cast_sign_loss,
-    clippy::unnecessary_cast,
     reason = "the fields' types differ from one BSD to the next"
 )]
 fn look_at<N: rustix::path::Arg>(

@@ -281,7 +281,7 @@ impl Text {
                 let bytes = (0..bytes.len() / 2)
                     .map(|at| u8::from_str_radix(bytes.get(2 * at..2 * at + 2)?, 16).ok())
                     .collect::<Option<Vec<u8>>>()?;
-                sys::name_from_bytes(bytes).map(PathBuf::from)
+                sys::name_from_bytes(&bytes).map(PathBuf::from)
             }
         }
     }
