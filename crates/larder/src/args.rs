@@ -70,8 +70,9 @@ pub struct GlobalArgs {
     /// Say more on stderr
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// When to use colour
+    /// Use colour: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub color: Color,
     /// Ask nothing; what would ask is refused
     #[arg(long, global = true)]
@@ -79,8 +80,9 @@ pub struct GlobalArgs {
     /// Read this settings file before the others
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Act as on this kind of machine [possible values: dev, production]
-    #[arg(long, global = true, value_name = "PROFILE")]
+    /// Act as on this kind of machine: dev or production
+    #[arg(long, global = true, value_name = "PROFILE", value_parser = ["dev", "production"])]
+    #[arg(hide_possible_values = true)]
     pub profile: Option<String>,
     /// Use this build cache in place of the go command's
     #[arg(long, global = true, value_name = "DIR")]
@@ -152,8 +154,8 @@ pub struct DuArgs {
     /// Caches to look into; all of them when none is named
     #[arg(value_name = "CACHE")]
     pub caches: Vec<String>,
-    /// Add up by this
-    #[arg(long, value_name = "KEY")]
+    /// Add up by this, see below; each cache has its own default
+    #[arg(long, value_name = "KEY", hide_possible_values = true)]
     pub by: Option<ByArg>,
     /// Show the largest so many
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -187,8 +189,8 @@ impl ValueEnum for ByArg {
 /// `larder completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_name = "SHELL")]
+    /// bash, zsh, fish, elvish or powershell
+    #[arg(value_name = "SHELL", hide_possible_values = true)]
     pub shell: clap_complete::Shell,
 }
 

@@ -9,11 +9,80 @@ pub mod args_clean;
 pub mod args_settings;
 pub mod args_trash;
 pub mod caches;
+pub mod commands;
+pub mod context;
 pub mod exit;
 mod help;
+pub mod interrupt;
 pub mod policy;
+pub mod printer;
+pub mod progress;
+pub mod render_config;
+pub mod render_du;
+pub mod render_outcome;
+pub mod render_plan;
+pub mod render_status;
+pub mod render_trash;
 pub mod settings;
 pub mod settings_file;
 pub mod settings_keys;
 pub mod settings_places;
+pub mod settings_template;
 pub mod settings_value;
+pub mod table;
+pub mod text;
+pub mod wire;
+pub mod wire_config;
+pub mod wire_outcome;
+pub mod wire_plan;
+pub mod wire_status;
+pub mod wire_trash;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+/// Runs one command line, the program's name first.
+pub fn run(args: Vec<OsString>) -> Exit {
+    let command = args::Cli::command()
+        .color(help_color(&args))
+        .mut_subcommands(|command| command.display_name("larder"));
+    let parsed = command
+        .try_get_matches_from(&args)
+        .and_then(|matches| args::Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that went away has seen what it wanted.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let printer = Printer::new(&cli.global);
+    let request = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let exit = commands::dispatch(cli, &printer, request).unwrap_or_else(|error| {
+        printer.error(&error);
+        error.exit
+    });
+    printer.finish(exit)
+}
+
+/// Help is printed before `--color` is parsed, so it is looked for by hand.
+fn help_color(args: &[OsString]) -> clap::ColorChoice {
+    let mut choice = clap::ColorChoice::Auto;
+    let words = args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--");
+    let mut expects = false;
+    for word in words {
+        let value = if expects { Some(word) } else { word.strip_prefix("--color=") };
+        expects = word == "--color";
+        match value {
+            Some("always") => choice = clap::ColorChoice::Always,
+            Some("never") => choice = clap::ColorChoice::Never,
+            _ => {}
+        }
+    }
+    choice
+}

@@ -1,0 +1,220 @@
+//! `larder/status/1` and `larder/du/1`.
+
+use larder_core::{Finding, Size};
+use larder_engine::report::{DiskLine, DuReport, DuRow, State, StatusReport, StatusRow};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::wire::{Document, WireSize, WireTime, path_text};
+
+/// Every cache on this machine.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct StatusDoc {
+    schema: &'static str,
+    /// When it was measured.
+    taken_at: WireTime,
+    /// `dev` or `production`.
+    profile: String,
+    /// One row a cache.
+    caches: Vec<StatusCache>,
+    /// The sum of the rows.
+    total: StatusTotal,
+    /// The disks that the caches stand on.
+    disks: Vec<WireDisk>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct StatusCache {
+    /// Its name.
+    cache: &'static str,
+    /// Where it is, or would be.
+    path: String,
+    /// Where the root leads, when it is a symlink.
+    link_target: Option<String>,
+    /// Whether it can be examined.
+    state: WireState,
+    /// A sentence about the state.
+    note: Option<String>,
+    #[serde(flatten)]
+    size: WireSize,
+    /// What the default policy would free.
+    reclaimable_bytes: u64,
+    /// The settings' `max-size`.
+    budget_bytes: Option<u64>,
+    /// Entries, module versions, toolchains, repositories.
+    items: u64,
+    /// Last use of anything in it.
+    last_used: Option<WireTime>,
+    /// The longest unused thing's last use.
+    oldest_use: Option<WireTime>,
+    /// What is worth acting on.
+    findings: Vec<WireFinding>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum WireState {
+    Ok,
+    Absent,
+    Disabled,
+    Unreachable,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum WireSeverity {
+    Info,
+    Warning,
+    Critical,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct WireFinding {
+    /// Stable name.
+    id: &'static str,
+    /// How much it matters.
+    severity: WireSeverity,
+    /// One sentence.
+    message: String,
+    /// What to type; null where nothing that larder does would mend it.
+    command: Option<String>,
+    /// What that would free, where it is known.
+    frees_bytes: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+struct StatusTotal {
+    #[serde(flatten)]
+    size: WireSize,
+    /// What the default policies would free.
+    reclaimable_bytes: u64,
+}
+
+/// A disk.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct WireDisk {
+    /// Where it is mounted.
+    mount: String,
+    /// Bytes that this user may still write.
+    free_bytes: u64,
+    /// Bytes in all.
+    total_bytes: u64,
+}
+
+impl Document for StatusDoc {
+    const SCHEMA: &'static str = "larder/status/1";
+}
+
+impl From<&StatusReport> for StatusDoc {
+    fn from(report: &StatusReport) -> Self {
+        let size: Size = report.rows.iter().map(|row| row.size).sum();
+        let reclaimable = report.rows.iter().map(|row| row.reclaimable.0).sum();
+        Self {
+            schema: Self::SCHEMA,
+            taken_at: WireTime(report.taken_at),
+            profile: report.profile.clone(),
+            caches: report.rows.iter().map(StatusCache::from).collect(),
+            total: StatusTotal { size: size.into(), reclaimable_bytes: reclaimable },
+            disks: report.disks.iter().map(WireDisk::from).collect(),
+        }
+    }
+}
+
+impl From<&StatusRow> for StatusCache {
+    fn from(row: &StatusRow) -> Self {
+        Self {
+            cache: row.cache.name(),
+            path: path_text(&row.path),
+            link_target: row.link_target.as_deref().map(path_text),
+            state: match row.state {
+                State::Ok => WireState::Ok,
+                State::Absent => WireState::Absent,
+                State::Disabled => WireState::Disabled,
+                State::Unreachable => WireState::Unreachable,
+            },
+            note: row.note.clone(),
+            size: row.size.into(),
+            reclaimable_bytes: row.reclaimable.0,
+            budget_bytes: row.budget.map(|budget| budget.0),
+            items: row.items,
+            last_used: row.last_used.map(WireTime),
+            oldest_use: row.oldest_use.map(WireTime),
+            findings: row.findings.iter().map(WireFinding::from).collect(),
+        }
+    }
+}
+
+impl From<&Finding> for WireFinding {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            id: finding.id,
+            severity: match finding.severity {
+                larder_core::Severity::Info => WireSeverity::Info,
+                larder_core::Severity::Warning => WireSeverity::Warning,
+                larder_core::Severity::Critical => WireSeverity::Critical,
+            },
+            message: finding.message.clone(),
+            command: finding.command.clone(),
+            frees_bytes: finding.frees.map(|frees| frees.0),
+        }
+    }
+}
+
+impl From<&DiskLine> for WireDisk {
+    fn from(disk: &DiskLine) -> Self {
+        Self { mount: path_text(&disk.mount), free_bytes: disk.free, total_bytes: disk.total }
+    }
+}
+
+/// Where the bytes are, largest first.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct DuDoc {
+    schema: &'static str,
+    /// The largest first.
+    rows: Vec<WireDuRow>,
+    /// All of it, rows that `--top` leaves out too.
+    total: WireSize,
+    /// How many rows `--top` leaves out.
+    omitted: usize,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct WireDuRow {
+    /// Its cache.
+    cache: &'static str,
+    /// What the row adds up.
+    key: String,
+    #[serde(flatten)]
+    size: WireSize,
+    /// Of Redis caches; null for files.
+    keys: Option<u64>,
+    /// Last use of any of it.
+    last_used: Option<WireTime>,
+}
+
+impl Document for DuDoc {
+    const SCHEMA: &'static str = "larder/du/1";
+}
+
+impl From<&DuReport> for DuDoc {
+    fn from(report: &DuReport) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            rows: report.rows.iter().map(WireDuRow::from).collect(),
+            total: report.total.into(),
+            omitted: report.omitted,
+        }
+    }
+}
+
+impl From<&DuRow> for WireDuRow {
+    fn from(row: &DuRow) -> Self {
+        Self {
+            cache: row.cache.name(),
+            key: row.key.clone(),
+            size: row.size.into(),
+            keys: None,
+            last_used: row.last_used.map(WireTime),
+        }
+    }
+}
