@@ -49,12 +49,20 @@ pub(super) fn machine_paths(files: &[Source]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for file in files.iter().filter(|file| file.path != "Cargo.lock") {
         for (line, text) in file.lines() {
-            if let Some(place) = places.iter().find(|place| text.contains(*place)) {
+            if let Some(place) = places.iter().find(|place| begins(text, place)) {
                 problems.push(file.problem(line, format!("{place} belongs in no file")));
             }
         }
     }
     problems
+}
+
+/// Whether `place` stands in the text and is not the middle of a longer path or name.
+fn begins(text: &str, place: &str) -> bool {
+    text.match_indices(place).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        before.is_none_or(|before| !before.is_alphanumeric() && !matches!(before, '_' | '-' | '.'))
+    })
 }
 
 /// Each dependency from outside carries the line that argues for it.
@@ -161,7 +169,9 @@ mod tests {
     #[test]
     fn paths_of_a_machine() {
         let text = format!("fine\nin {}main\n", concat!("/wo", "rk/"));
-        let found = machine_paths(&[file("a.toml", &text), file("Cargo.lock", &text)]);
+        let longer = format!("x/internal{}exec.go\n", concat!("/wo", "rk/"));
+        let files = [file("a.toml", &text), file("Cargo.lock", &text), file("a.rs", &longer)];
+        let found = machine_paths(&files);
         assert_eq!(found.len(), 1);
         assert_eq!((&found[0].path[..], found[0].line), ("a.toml", 2));
     }
