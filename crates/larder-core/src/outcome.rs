@@ -43,6 +43,8 @@ pub struct Outcome {
     pub after: Vec<(CacheKind, Size)>,
     /// Measured as removed, not as planned; in the trash it is not freed, and this stays empty.
     pub freed: Size,
+    /// What went from each cache, freed or into the trash, as far as it was measured.
+    pub gone: Vec<(CacheKind, Size)>,
     /// Moved to the trash.
     pub trashed: Size,
     /// What is gone from the cache.

@@ -1,3 +1,26 @@
-//! The flow.
+//! The flow: discover → scan → plan → check → apply → report, one stage a file.
+//!
+//! [`cycle`] is the page to open first. Nothing here prints; every answer is a value.
 
+pub mod apply;
+pub mod config;
+pub mod cycle;
+pub mod du;
+pub mod error;
+mod findings;
+mod host;
+mod measure;
+pub mod plan;
+mod present;
 pub mod report;
+pub mod request;
+pub mod scan;
+pub mod select;
+pub mod status;
+pub mod trash;
+pub mod world;
+
+pub use config::{Config, Profile};
+pub use error::EngineError;
+pub use request::{Request, Verb, Wishes};
+pub use world::World;

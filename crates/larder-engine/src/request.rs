@@ -29,6 +29,8 @@ pub struct Wishes {
     pub keep_versions: Option<u32>,
     /// `--orphans`.
     pub orphans: bool,
+    /// `--waste`: only what nothing can reach any more, which goes with every prune.
+    pub waste: bool,
     /// `--protect`.
     pub protect: Option<Duration>,
 }
@@ -60,7 +62,9 @@ pub enum BadRequest {
         fits: &'static [CacheKind],
     },
     /// A size is one cache's.
-    #[error("--max-size is the size of one cache; name it, as in `larder prune build --max-size 10GB`")]
+    #[error(
+        "--max-size is the size of one cache; name it, as in `larder prune build --max-size 10GB`"
+    )]
     SizeOfWhich,
     /// Nothing to prune there.
     #[error("{cache} has nothing to prune; `larder clean {cache}` empties it")]
@@ -88,6 +92,7 @@ impl Wishes {
             || !self.keep_used.is_empty()
             || self.keep_versions.is_some()
             || self.orphans
+            || self.waste
     }
 
     /// The flags that say nothing about every cache, with the caches they are for.

@@ -74,7 +74,8 @@ impl Trash {
 }
 
 impl Restored {
-    fn merge(&mut self, other: Self) {
+    /// Adds what another restore did.
+    pub fn merge(&mut self, other: Self) {
         self.restored += other.restored;
         self.conflicts.extend(other.conflicts);
         self.errors.extend(other.errors);

@@ -1,0 +1,63 @@
+//! Why the engine could not do what was asked. Nothing of the items that could be done is lost:
+//! errors of single items are inside the outcome.
+
+use std::io;
+use std::path::PathBuf;
+
+use larder_core::{Refusal, RootKind};
+use larder_fs::lock::LockError;
+use larder_fs::trash::TrashError;
+use larder_go::needs::NeedsError;
+
+use crate::request::BadRequest;
+
+/// One failure of the flow as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The request makes no sense.
+    #[error(transparent)]
+    Request(#[from] BadRequest),
+    /// What the given projects need could not be worked out at all.
+    #[error(transparent)]
+    Needs(#[from] NeedsError),
+    /// There is no cache to act on; the sentence says why and what next.
+    #[error("{0}")]
+    NoCache(String),
+    /// The folder is not a cache, so nothing in it is touched.
+    #[error("{kind} {} is not taken for a cache: {why}", path.display())]
+    NotACache {
+        /// Which root.
+        kind: RootKind,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The plan may not be applied.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Another larder holds the cache.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The trash cannot take it.
+    #[error("cannot use the trash for {}", path.display())]
+    Trash {
+        /// The cache.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: TrashError,
+    },
+    /// A cache could not be read as a whole.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Ctrl-C before anything was removed.
+    #[error("interrupted; nothing was removed")]
+    Interrupted,
+}
