@@ -271,12 +271,12 @@ fn is_kind(dir: &Dir, name: &str, kind: Kind) -> bool {
 mod tests {
     use super::*;
 
-    fn version(module: &str, version: &str, path: &str) -> Option<Target> {
-        Some(Target::Version {
+    fn version(module: &str, version: &str, path: &str) -> Target {
+        Target::Version {
             module: module.to_owned(),
             version: version.to_owned(),
             paths: vec![path.into()],
-        })
+        }
     }
 
     #[test]
@@ -289,12 +289,12 @@ mod tests {
             "cache/download/github.com/!burnt!sushi/toml/@v/v1.2.3.ziphash",
             "cache/download/github.com/!burnt!sushi/toml/@v/v1.2.3.partial",
         ] {
-            assert_eq!(yes(path), version(toml, "v1.2.3", path), "{path}");
+            assert_eq!(yes(path), Some(version(toml, "v1.2.3", path)), "{path}");
         }
         let toolchain = "golang.org/toolchain@v0.0.1-go1.22.0.linux-amd64";
         assert_eq!(
             yes(toolchain),
-            version("golang.org/toolchain", "v0.0.1-go1.22.0.linux-amd64", toolchain)
+            Some(version("golang.org/toolchain", "v0.0.1-go1.22.0.linux-amd64", toolchain))
         );
         let hash = "0123456789abcdef".repeat(4);
         for path in [

@@ -150,14 +150,19 @@ impl Remover<'_> {
         if self.root.identity().ok() != Some(self.layout.identity()) {
             return Err(NotRemoved::skipped("another folder has taken the cache's place"));
         }
-        match &item.target {
+        let mut done = match &item.target {
             Target::Version { module, version, paths } => {
                 let removal = VersionRemoval::new(self, module, version, paths, threads)?;
-                removal.run(item.last_used)
+                removal.run(item.last_used)?
             }
-            Target::Path(path) => self.remove_path(path, item.last_used, threads),
-            _ => Err(NotRemoved::skipped("not a part of a module cache")),
+            Target::Path(path) => self.remove_path(path, item.last_used, threads)?,
+            _ => return Err(NotRemoved::skipped("not a part of a module cache")),
+        };
+        // A rename measures nothing; what was planned is what went.
+        if let Some(size) = item.size.filter(|_| self.how.is_trash() && done.errors.is_empty()) {
+            done.size = size;
         }
+        Ok(done)
     }
 
     /// `.mod` files stay, so a list changes only if it was wrong before. Who holds its lock
