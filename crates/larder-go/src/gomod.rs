@@ -189,7 +189,12 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn line(&mut self, verb: Token<'a>, args: &[Token<'a>], comment: &'a str) -> Result<(), Problem> {
+    fn line(
+        &mut self,
+        verb: Token<'a>,
+        args: &[Token<'a>],
+        comment: &'a str,
+    ) -> Result<(), Problem> {
         let only_in_main = !matches!(verb.text, "go" | "module" | "retract" | "require" | "ignore");
         if !self.strict && only_in_main {
             return Ok(());
@@ -287,11 +292,7 @@ fn canonical<'a>(token: Token<'a>, text: Cow<'a, str>) -> Result<Cow<'a, str>, P
 /// Whether a line's comment marks it as indirect (`isIndirect`).
 fn is_indirect(comment: &str) -> bool {
     let mut words = comment.strip_prefix("//").unwrap_or_default().split_whitespace();
-    match (words.next(), words.next()) {
-        (Some("indirect"), None) => true,
-        (Some("indirect;"), Some(_)) => true,
-        _ => false,
-    }
+    matches!((words.next(), words.next()), (Some("indirect"), None) | (Some("indirect;"), Some(_)))
 }
 
 /// The only argument of a directive.
@@ -335,10 +336,9 @@ pub(crate) fn go_version<'a>(
     if is_go_line(arg.text) {
         return Ok(Cow::Borrowed(arg.text));
     }
-    loose_go_version(arg.text)
-        .filter(|_| !strict)
-        .map(Cow::Borrowed)
-        .ok_or_else(|| arg.problem(format!("{:?} is not a Go version; it must be like 1.23.0", arg.text)))
+    loose_go_version(arg.text).filter(|_| !strict).map(Cow::Borrowed).ok_or_else(|| {
+        arg.problem(format!("{:?} is not a Go version; it must be like 1.23.0", arg.text))
+    })
 }
 
 /// `GoVersionRE`: two or three numbers, the first not 0, then perhaps letters and digits.
@@ -375,7 +375,8 @@ pub(crate) fn toolchain_name<'a>(
     let arg = one(verb, args)?;
     let ok = matches!(arg.text, "default" | "go1") || arg.text.starts_with("go1.");
     if !ok {
-        let what = format!("{:?} is not a toolchain; it must be like go1.23.0 or default", arg.text);
+        let what =
+            format!("{:?} is not a toolchain; it must be like go1.23.0 or default", arg.text);
         return Err(arg.problem(what));
     }
     Ok(Cow::Borrowed(arg.text))
@@ -509,7 +510,9 @@ ignore ./web
         );
         assert_eq!(file.exclude.len(), 1);
         assert_eq!(file.replace[0].by, Replacement::Folder("../a".into()));
-        assert!(matches!(&file.replace[1].by, Replacement::Module(m) if m.path == "example.com/fork"));
+        assert!(
+            matches!(&file.replace[1].by, Replacement::Module(m) if m.path == "example.com/fork")
+        );
         assert_eq!(file.retract[1].high, "v1.2.0");
         assert_eq!((file.tool.len(), file.ignore.len(), file.godebug.len()), (1, 1, 1));
     }
@@ -517,15 +520,27 @@ ignore ./web
     #[test]
     fn a_main_module_is_held_to_the_rules() {
         for (text, want) in [
-            ("go 1.20\n", "go.mod:1:1: there is no module line; go mod edit -module=example.com/name adds one"),
+            (
+                "go 1.20\n",
+                "go.mod:1:1: there is no module line; go mod edit -module=example.com/name adds one",
+            ),
             ("module a\nmodule b\n", "go.mod:2:1: there is a second module line"),
             ("module a\ngo 1\n", "go.mod:2:4: \"1\" is not a Go version; it must be like 1.23.0"),
             ("module a\nfoo x\n", "go.mod:2:1: unknown directive: foo"),
             ("module a\nfoo (\n\tx\n)\n", "go.mod:2:1: unknown directive: foo"),
-            ("module a\nrequire b.c/v2 v1.0.0\n", "go.mod:2:16: v1.0.0 cannot be a version of b.c/v2"),
+            (
+                "module a\nrequire b.c/v2 v1.0.0\n",
+                "go.mod:2:16: v1.0.0 cannot be a version of b.c/v2",
+            ),
             ("module a\nrequire b.c\n", "go.mod:2:1: require takes a module path and a version"),
-            ("module a\nreplace b.c => d.e\n", "go.mod:2:16: a replacement without a version must be a folder that begins with /, ./ or ../"),
-            ("module a\ntoolchain 1.2\n", "go.mod:2:11: \"1.2\" is not a toolchain; it must be like go1.23.0 or default"),
+            (
+                "module a\nreplace b.c => d.e\n",
+                "go.mod:2:16: a replacement without a version must be a folder that begins with /, ./ or ../",
+            ),
+            (
+                "module a\ntoolchain 1.2\n",
+                "go.mod:2:11: \"1.2\" is not a toolchain; it must be like go1.23.0 or default",
+            ),
         ] {
             assert_eq!(main(text).unwrap_err(), want);
         }

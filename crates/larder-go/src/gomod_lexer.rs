@@ -163,9 +163,8 @@ impl<'a> Reader<'a> {
             match self.lex()? {
                 Lexed::Token(token) => tokens.push(token),
                 Lexed::Comment(comment) => return Ok(Some(comment)),
-                Lexed::Newline => return Ok(Some("")),
                 Lexed::End if tokens.is_empty() => return Ok(None),
-                Lexed::End => return Ok(Some("")),
+                Lexed::Newline | Lexed::End => return Ok(Some("")),
             }
         }
     }

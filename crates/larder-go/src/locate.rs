@@ -9,11 +9,9 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use larder_core::RootKind;
-use larder_fs::Dir;
+pub use crate::root_state::{RootState, open_root};
 
 /// The platform whose rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,10 +328,10 @@ fn user_config_dir(env: &Environment) -> Option<PathBuf> {
 /// `os.UserCacheDir`; the error is the sentence that says what to set.
 fn user_cache_dir(env: &Environment) -> Result<PathBuf, &'static str> {
     match env.os {
-        Os::Windows => env.var("LOCALAPPDATA").map(PathBuf::from).ok_or("%LocalAppData% is not set"),
-        Os::MacOs => {
-            env.home().map(|home| home.join("Library/Caches")).ok_or("$HOME is not set")
+        Os::Windows => {
+            env.var("LOCALAPPDATA").map(PathBuf::from).ok_or("%LocalAppData% is not set")
         }
+        Os::MacOs => env.home().map(|home| home.join("Library/Caches")).ok_or("$HOME is not set"),
         Os::Unix => match env.var("XDG_CACHE_HOME") {
             Some(dir) if absolute(env, dir) => Ok(dir.into()),
             Some(_) => Err("$XDG_CACHE_HOME is not an absolute path"),
@@ -387,7 +385,9 @@ fn find_gomodcache(
             SettingValue::Path(first.join("pkg").join("mod"))
         }
         Ok([first, ..]) => SettingValue::Relative(first.display().to_string()),
-        Ok([]) => SettingValue::Unset("GOMODCACHE is not set and GOPATH begins with nothing".into()),
+        Ok([]) => {
+            SettingValue::Unset("GOMODCACHE is not set and GOPATH begins with nothing".into())
+        }
         Err(why) => SettingValue::Unset(format!("GOMODCACHE is not set and {why}")),
     };
     // The default of the one hangs on the other, so its source is GOPATH's.
@@ -458,7 +458,9 @@ pub fn root_of_program(program: &Path) -> Option<PathBuf> {
 fn usual_roots(env: &Environment) -> Vec<PathBuf> {
     let fixed: &[&str] = match env.os {
         Os::Windows => &[r"C:\Program Files\Go", r"C:\Go"],
-        Os::MacOs => &["/usr/local/go", "/opt/homebrew/opt/go/libexec", "/usr/local/opt/go/libexec"],
+        Os::MacOs => {
+            &["/usr/local/go", "/opt/homebrew/opt/go/libexec", "/usr/local/opt/go/libexec"]
+        }
         Os::Unix => &["/usr/local/go", "/usr/lib/go", "/usr/lib/golang", "/snap/go/current"],
     };
     fixed.iter().map(PathBuf::from).collect()
@@ -504,113 +506,4 @@ pub(crate) fn clean(path: &Path) -> PathBuf {
         }
     }
     if cleaned.as_os_str().is_empty() { PathBuf::from(".") } else { cleaned }
-}
-
-/// What stands where a root should be.
-#[derive(Debug)]
-pub enum RootState {
-    /// A folder, held open.
-    Ready {
-        /// Which root.
-        kind: RootKind,
-        /// The folder.
-        dir: Dir,
-        /// Where the root leads when it is itself a symlink.
-        link_target: Option<PathBuf>,
-    },
-    /// Nothing has been cached yet.
-    Absent(RootKind, PathBuf),
-    /// Switched off.
-    Off(RootKind),
-    /// Not an absolute path, which Go refuses.
-    Relative(RootKind, String),
-    /// A file, or a link to nothing.
-    NotAFolder(RootKind, PathBuf),
-    /// It cannot be opened.
-    Unreadable(RootKind, PathBuf, io::Error),
-    /// Nothing names it, and why.
-    Unset(RootKind, String),
-}
-
-impl RootState {
-    /// The open folder, where there is one.
-    pub fn dir(&self) -> Option<&Dir> {
-        match self {
-            Self::Ready { dir, .. } => Some(dir),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for RootState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ready { kind, dir, link_target: None } => {
-                write!(f, "{kind} is {}", dir.path().display())
-            }
-            Self::Ready { kind, dir, link_target: Some(target) } => {
-                write!(f, "{kind} is {}, a link to {}", dir.path().display(), target.display())
-            }
-            Self::Absent(kind, path) => write!(
-                f,
-                "{kind} {} does not exist; the next go build or go mod download makes it",
-                path.display()
-            ),
-            Self::Off(kind) => write!(
-                f,
-                "{kind} is off, so there is nothing to look at; go env -u {kind} switches it on again"
-            ),
-            Self::Relative(kind, value) => write!(
-                f,
-                "{kind} comes from {value:?}, which is not an absolute path, so Go refuses it; set it with go env -w {kind}=/a/path"
-            ),
-            Self::NotAFolder(kind, path) => write!(
-                f,
-                "{kind} {} is not a folder, so Go cannot use it; move it away or set {kind} to another path",
-                path.display()
-            ),
-            Self::Unreadable(kind, path, error) => write!(
-                f,
-                "{kind} {} cannot be read: {error}; run as its owner or set {kind} to another path",
-                path.display()
-            ),
-            Self::Unset(kind, why) => {
-                write!(f, "{why}, so there is no place for {kind}; set {kind} to an absolute path")
-            }
-        }
-    }
-}
-
-/// Looks at a root and opens it where it is a folder. A root that is itself a symlink is followed
-/// once.
-pub fn open_root(kind: RootKind, setting: &Setting) -> RootState {
-    let path = match &setting.value {
-        SettingValue::Path(path) => path.clone(),
-        SettingValue::Off => return RootState::Off(kind),
-        SettingValue::Relative(value) => return RootState::Relative(kind, value.clone()),
-        SettingValue::Unset(why) => return RootState::Unset(kind, why.clone()),
-    };
-    let link = match std::fs::symlink_metadata(&path) {
-        Ok(meta) => meta.file_type().is_symlink(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return RootState::Absent(kind, path);
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return RootState::NotAFolder(kind, path);
-        }
-        Err(error) => return RootState::Unreadable(kind, path, error),
-    };
-    match std::fs::metadata(&path) {
-        Ok(meta) if meta.is_dir() => {}
-        Ok(_) => return RootState::NotAFolder(kind, path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return RootState::NotAFolder(kind, path);
-        }
-        Err(error) => return RootState::Unreadable(kind, path, error),
-    }
-    let link_target = link.then(|| std::fs::canonicalize(&path).ok()).flatten();
-    match Dir::open_root(&path).and_then(|dir| dir.entries().map(|_| dir)) {
-        Ok(dir) => RootState::Ready { kind, dir, link_target },
-        Err(error) => RootState::Unreadable(kind, path, error),
-    }
 }

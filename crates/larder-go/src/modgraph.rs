@@ -11,219 +11,13 @@
 //! `go` and `toolchain`, which are never downloaded as part of a build list.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
 use larder_core::Meter;
 use larder_fs::Dir;
 
-use crate::gomod::{self, Pair, Replace, Replacement};
-use crate::module_path::{ModuleVersion, escape, escape_version};
-use crate::semver;
-
-/// The largest go.mod that Go accepts (`golang.org/x/mod/zip`, `MaxGoMod`), in bytes.
-const MAX_GO_MOD: usize = 16 << 20;
-
-/// A module path that has been met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct PathId(u32);
-
-/// A module version that has been met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct NodeId(u32);
-
-/// Where the go.mod of a module version is read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Origin {
-    /// The module cache.
-    Cache(NodeId),
-    /// A folder that replaces it, by number.
-    Folder(u32),
-}
-
-/// What a go.mod asks for.
-#[derive(Debug)]
-struct Summary {
-    module: Option<PathId>,
-    pruned: bool,
-    require: Box<[NodeId]>,
-}
-
-/// As [`Summary`], before names have become numbers.
-struct RawSummary {
-    module: Option<Box<str>>,
-    pruned: bool,
-    require: Vec<(Box<str>, Box<str>)>,
-}
-
-/// All module versions met, and the requirements of those that were read.
-#[derive(Debug, Default)]
-pub(crate) struct Store {
-    paths: Vec<Box<str>>,
-    path_ids: HashMap<Box<str>, PathId>,
-    nodes: Vec<(PathId, Box<str>)>,
-    node_ids: HashMap<(PathId, Box<str>), NodeId>,
-    folders: Vec<PathBuf>,
-    folder_ids: HashMap<PathBuf, u32>,
-    read: HashMap<Origin, Result<Summary, String>>,
-}
-
-impl Store {
-    pub(crate) fn path_id(&mut self, path: &str) -> PathId {
-        if let Some(id) = self.path_ids.get(path) {
-            return *id;
-        }
-        let id = PathId(number(self.paths.len()));
-        self.paths.push(path.into());
-        self.path_ids.insert(path.into(), id);
-        id
-    }
-
-    pub(crate) fn node(&mut self, path: &str, version: &str) -> NodeId {
-        let path = self.path_id(path);
-        let key = (path, Box::from(version));
-        if let Some(id) = self.node_ids.get(&key) {
-            return *id;
-        }
-        let id = NodeId(number(self.nodes.len()));
-        self.nodes.push(key.clone());
-        self.node_ids.insert(key, id);
-        id
-    }
-
-    pub(crate) fn pair(&mut self, pair: &Pair) -> NodeId {
-        self.node(&pair.path, &pair.version)
-    }
-
-    fn folder(&mut self, path: PathBuf) -> u32 {
-        let folders = &mut self.folders;
-        *self.folder_ids.entry(path).or_insert_with_key(|path| {
-            folders.push(path.clone());
-            number(folders.len() - 1)
-        })
-    }
-
-    pub(crate) fn path_name(&self, path: PathId) -> &str {
-        &self.paths[path.0 as usize]
-    }
-
-    pub(crate) fn module_version(&self, node: NodeId) -> ModuleVersion {
-        let (path, version) = &self.nodes[node.0 as usize];
-        ModuleVersion::new(self.path_name(*path), &**version)
-    }
-
-    fn path_of(&self, node: NodeId) -> PathId {
-        self.nodes[node.0 as usize].0
-    }
-
-    fn is_newer(&self, node: NodeId, than: NodeId) -> bool {
-        let version = |node: NodeId| &self.nodes[node.0 as usize].1;
-        semver::compare(version(node), version(than)).is_gt()
-    }
-
-    /// Of each path the newest version, in no order.
-    pub(crate) fn newest(&self, nodes: &[NodeId]) -> Vec<NodeId> {
-        let mut newest: HashMap<PathId, NodeId> = HashMap::new();
-        for node in nodes {
-            let have = newest.entry(self.path_of(*node)).or_insert(*node);
-            if self.is_newer(*node, *have) {
-                *have = *node;
-            }
-        }
-        newest.into_values().collect()
-    }
-
-    /// Reads what is asked for, each once, on several threads.
-    fn read_all(&mut self, mut wanted: Vec<Origin>, download: Option<&Dir>) {
-        wanted.retain(|origin| !self.read.contains_key(origin));
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
-        let next = AtomicUsize::new(0);
-        let store = &*self;
-        let work = || {
-            let mut done = Vec::new();
-            while let Some(origin) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((*origin, store.read_one(*origin, download)));
-            }
-            done
-        };
-        // Few files are read sooner than threads are started.
-        let results: Vec<_> = if wanted.len() < 32 || threads < 2 {
-            work()
-        } else {
-            std::thread::scope(|scope| {
-                let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-                handles.into_iter().flat_map(|handle| handle.join().unwrap_or_default()).collect()
-            })
-        };
-        for (origin, result) in results {
-            let summary = result.map(|raw| self.settle(&raw));
-            self.read.insert(origin, summary);
-        }
-        // A thread that panicked leaves a gap, which must not be asked for for ever.
-        for origin in wanted {
-            self.read.entry(origin).or_insert_with(|| Err("it could not be read".into()));
-        }
-    }
-
-    fn settle(&mut self, raw: &RawSummary) -> Summary {
-        Summary {
-            module: raw.module.as_deref().map(|path| self.path_id(path)),
-            pruned: raw.pruned,
-            require: raw.require.iter().map(|(path, version)| self.node(path, version)).collect(),
-        }
-    }
-
-    fn read_one(&self, origin: Origin, download: Option<&Dir>) -> Result<RawSummary, String> {
-        match origin {
-            Origin::Cache(node) => {
-                let (path, version) = &self.nodes[node.0 as usize];
-                read_cached(self.path_name(*path), version, download)
-            }
-            Origin::Folder(folder) => {
-                let file = self.folders[folder as usize].join("go.mod");
-                let text = std::fs::read(&file)
-                    .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-                parse_summary(&file, &text)
-            }
-        }
-    }
-}
-
-/// More than four thousand million module versions do not fit in memory to begin with.
-fn number(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-/// Reads `cache/download/PATH/@v/VERSION.mod` without touching its access time.
-fn read_cached(path: &str, version: &str, download: Option<&Dir>) -> Result<RawSummary, String> {
-    let (Some(folder), Some(file)) = (escape(path), escape_version(version)) else {
-        return Err(format!("{path}@{version} cannot be in a module cache"));
-    };
-    let absent = || format!("the go.mod of {path}@{version} is not in the module cache");
-    let name = format!("{file}.mod");
-    let folder = Path::new(&folder).join("@v");
-    let read = download
-        .ok_or_else(absent)?
-        .open_path(&folder)
-        .and_then(|dir| dir.read(name.as_ref(), MAX_GO_MOD));
-    match read {
-        Ok(text) => parse_summary(&folder.join(name), &text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(absent()),
-        Err(error) => Err(format!("the go.mod of {path}@{version} cannot be read: {error}")),
-    }
-}
-
-fn parse_summary(file: &Path, text: &[u8]) -> Result<RawSummary, String> {
-    let text = String::from_utf8_lossy(text);
-    let parsed = gomod::parse_dependency(file, &text).map_err(|error| error.to_string())?;
-    let owned = |pair: &Pair| (Box::from(&*pair.path), Box::from(&*pair.version));
-    Ok(RawSummary {
-        pruned: parsed.is_pruned(),
-        require: parsed.require.iter().map(|r| owned(&r.module)).collect(),
-        module: parsed.module.as_deref().map(Box::from),
-    })
-}
+use crate::gomod::{Replace, Replacement};
+use crate::modstore::{NodeId, Origin, PathId, Store, Summary};
 
 /// How far a graph is followed below a module (`modload.modPruning`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,15 +54,12 @@ impl Replacements {
                 }
                 Replacement::Module(pair) => Origin::Cache(store.pair(pair)),
             };
-            match &line.version {
-                Some(version) => {
-                    let node = store.node(&line.path, version);
-                    self.exact.entry(node).or_insert(origin);
-                }
-                None => {
-                    let path = store.path_id(&line.path);
-                    self.whole.entry(path).or_insert(origin);
-                }
+            if let Some(version) = &line.version {
+                let node = store.node(&line.path, version);
+                self.exact.entry(node).or_insert(origin);
+            } else {
+                let path = store.path_id(&line.path);
+                self.whole.entry(path).or_insert(origin);
             }
         }
     }
@@ -352,13 +143,13 @@ impl Graph {
 
     fn visit(&mut self, store: &Store, node: NodeId, pruning: Pruning) {
         let origin = self.origin(store, node);
-        let summary = match store.read.get(&origin) {
+        let summary = match store.get(origin) {
             None => {
                 self.waiting.push((node, pruning));
                 return;
             }
             Some(Err(why)) => {
-                self.problem(why.clone());
+                self.problem(why.to_owned());
                 return;
             }
             Some(Ok(summary)) => summary,
@@ -391,18 +182,18 @@ impl Graph {
     }
 
     fn meet(&mut self, store: &Store, node: NodeId) {
-        if std::mem::replace(slot(&mut self.met, node.0), true) {
+        if std::mem::replace(slot(&mut self.met, node.number()), true) {
             return;
         }
         let path = store.path_of(node);
-        let selected = slot(&mut self.selected, path.0);
+        let selected = slot(&mut self.selected, path.number());
         if selected.is_none_or(|have| store.is_newer(node, have)) {
             *selected = Some(node);
         }
     }
 
     fn enqueue(&mut self, node: NodeId, pruning: Pruning) {
-        if !std::mem::replace(slot(&mut self.queued[pruning as usize], node.0), true) {
+        if !std::mem::replace(slot(&mut self.queued[pruning as usize], node.number()), true) {
             self.queue.push((node, pruning));
         }
     }
@@ -415,7 +206,7 @@ impl Graph {
         let required = self.roots.mains.iter().map(|main| &main.require[..]);
         let further = self.provides.iter().filter_map(|path| {
             let node = self.selected_of(*path).filter(|_| !mains.contains(path))?;
-            match store.read.get(&self.origin(store, node)) {
+            match store.get(self.origin(store, node)) {
                 Some(Ok(summary)) => Some(&summary.require[..]),
                 _ => None,
             }
@@ -431,9 +222,9 @@ impl Graph {
             }
         }
         // A path whose selected version rose since is looked at once more.
-        again.extend(self.provides.iter().filter(|path| !mains.contains(path)).filter_map(|path| {
-            self.selected_of(*path).filter(|node| !self.looked_at.contains(node))
-        }));
+        again.extend(self.provides.iter().filter(|path| !mains.contains(path)).filter_map(
+            |path| self.selected_of(*path).filter(|node| !self.looked_at.contains(node)),
+        ));
         for node in &again {
             self.looked_at.insert(*node);
             self.provides.insert(store.path_of(*node));
@@ -443,7 +234,7 @@ impl Graph {
     }
 
     fn selected_of(&self, path: PathId) -> Option<NodeId> {
-        self.selected.get(path.0 as usize).copied().flatten()
+        self.selected.get(path.number() as usize).copied().flatten()
     }
 
     fn origin(&self, store: &Store, node: NodeId) -> Origin {
@@ -462,12 +253,16 @@ impl Graph {
 
     /// Every path that the graph mentions.
     pub(crate) fn paths(&self) -> impl Iterator<Item = PathId> {
-        (0_u32..).zip(&self.selected).filter(|(_, node)| node.is_some()).map(|(id, _)| PathId(id))
+        (0_u32..)
+            .zip(&self.selected)
+            .filter(|(_, node)| node.is_some())
+            .map(|(id, _)| PathId::numbered(id))
     }
 
     /// Every version that the graph mentions, after replacement.
     pub(crate) fn all_met(&self, store: &Store) -> Vec<NodeId> {
-        let met = (0_u32..).zip(&self.met).filter(|(_, met)| **met).map(|(id, _)| NodeId(id));
+        let met =
+            (0_u32..).zip(&self.met).filter(|(_, met)| **met).map(|(id, _)| NodeId::numbered(id));
         self.downloads(store, met)
     }
 

@@ -205,7 +205,9 @@ mod tests {
         assert_eq!(unescape("github.com/!burnt!sushi/toml").unwrap(), "github.com/BurntSushi/toml");
         assert_eq!(escape_version("v1.0.0-RC1").unwrap(), "v1.0.0-!r!c1");
         assert_eq!(unescape_version("v1.0.0-!r!c1").unwrap(), "v1.0.0-RC1");
-        for bad in ["github.com/Burnt", "github.com/!Burnt", "github.com/!", "github.com/!1", "nodot"] {
+        for bad in
+            ["github.com/Burnt", "github.com/!Burnt", "github.com/!", "github.com/!1", "nodot"]
+        {
             assert_eq!(unescape(bad), None, "{bad}");
         }
         assert_eq!(escape_version("../x"), None);
@@ -215,16 +217,37 @@ mod tests {
     #[test]
     fn only_valid_paths_pass() {
         for good in [
-            "example.com", "example.com/a/v2", "gopkg.in/yaml.v2", "gopkg.in/check.v1-unstable",
-            "gopkg.in/x.v0", "golang.org/x/text", "a.b/c~d", "example.com/v2x",
+            "example.com",
+            "example.com/a/v2",
+            "gopkg.in/yaml.v2",
+            "gopkg.in/check.v1-unstable",
+            "gopkg.in/x.v0",
+            "golang.org/x/text",
+            "a.b/c~d",
+            "example.com/v2x",
         ] {
             assert!(is_valid(good), "{good}");
         }
         for bad in [
-            "", "nodot/x", "Example.com/x", "example.com/", "example.com//x", "-x.com/y",
-            "example.com/.x", "example.com/x.", "example.com/v1", "example.com/v02",
-            "example.com/v1.2", "gopkg.in/yaml", "gopkg.in/yaml.v02", "example.com/con",
-            "example.com/x~1", "example.com/com1.x", "example.com/a b", "example.com/é", "../x",
+            "",
+            "nodot/x",
+            "Example.com/x",
+            "example.com/",
+            "example.com//x",
+            "-x.com/y",
+            "example.com/.x",
+            "example.com/x.",
+            "example.com/v1",
+            "example.com/v02",
+            "example.com/v1.2",
+            "gopkg.in/yaml",
+            "gopkg.in/yaml.v02",
+            "example.com/con",
+            "example.com/x~1",
+            "example.com/com1.x",
+            "example.com/a b",
+            "example.com/é",
+            "../x",
         ] {
             assert!(!is_valid(bad), "{bad}");
         }

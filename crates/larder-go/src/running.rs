@@ -88,7 +88,9 @@ fn uses_caches(name: &str, program: Option<&Path>, args: &[OsString]) -> bool {
     }
     if !TOOLS.contains(&name) {
         // Toolchains that are installed side by side are named go1.22.3.
-        return name.strip_prefix("go1.").is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+        return name
+            .strip_prefix("go1.")
+            .is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
     }
     let called = program.or_else(|| args.first().map(Path::new));
     let in_tools = called.is_some_and(|path| {
@@ -96,11 +98,15 @@ fn uses_caches(name: &str, program: Option<&Path>, args: &[OsString]) -> bool {
             || path.parent().and_then(Path::extension).is_none()
                 && path.parent().is_some_and(|dir| dir.to_string_lossy().ends_with("-d"))
     });
-    in_tools || args.iter().any(|arg| arg == "-trimpath" || arg == "-importcfg" || arg == "-buildid")
+    in_tools
+        || args.iter().any(|arg| arg == "-trimpath" || arg == "-importcfg" || arg == "-buildid")
 }
 
 /// The caches that a process with these variables uses.
-fn caches(vars: Vec<(String, OsString)>, folder: Option<PathBuf>) -> (Option<PathBuf>, Option<PathBuf>) {
+fn caches(
+    vars: Vec<(String, OsString)>,
+    folder: Option<PathBuf>,
+) -> (Option<PathBuf>, Option<PathBuf>) {
     let env = Environment::new(Os::CURRENT, vars);
     let env = match folder {
         Some(folder) => env.in_folder(folder),
@@ -114,9 +120,14 @@ fn caches(vars: Vec<(String, OsString)>, folder: Option<PathBuf>) -> (Option<Pat
 /// The words of a command, the program by its name alone, on one line of at most 120 characters.
 fn show(args: &[OsString], name: &str) -> String {
     let mut words = args.iter().map(|arg| arg.to_string_lossy());
-    let program = words.next().map_or_else(|| name.to_owned(), |first| {
-        Path::new(&*first).file_name().map_or_else(|| first.to_string(), |n| n.to_string_lossy().into_owned())
-    });
+    let program = words.next().map_or_else(
+        || name.to_owned(),
+        |first| {
+            Path::new(&*first)
+                .file_name()
+                .map_or_else(|| first.to_string(), |n| n.to_string_lossy().into_owned())
+        },
+    );
     let mut line = program;
     for word in words {
         line.push(' ');
@@ -227,7 +238,8 @@ mod system {
     /// Nanoseconds since the epoch at which this machine was started.
     fn boot_time() -> i64 {
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-        let seconds = stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse::<i64>().ok());
+        let seconds =
+            stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse::<i64>().ok());
         seconds.unwrap_or(0).saturating_mul(1_000_000_000)
     }
 }
@@ -253,7 +265,9 @@ mod system {
             .filter(|(_, process)| {
                 let name = process.name().to_string_lossy();
                 let name = name.strip_suffix(".exe").unwrap_or(&name);
-                name.starts_with("go") || super::USERS.contains(&name) || super::TOOLS.contains(&name)
+                name.starts_with("go")
+                    || super::USERS.contains(&name)
+                    || super::TOOLS.contains(&name)
             })
             .map(|(pid, _)| *pid)
             .collect();
@@ -317,7 +331,11 @@ mod tests {
             ("google-chrome", "/opt/google-chrome", none, false),
             ("cover", "/usr/bin/cover", none, false),
         ] {
-            assert_eq!(uses_caches(name, Some(Path::new(program)), &args(words)), want, "{program}");
+            assert_eq!(
+                uses_caches(name, Some(Path::new(program)), &args(words)),
+                want,
+                "{program}"
+            );
         }
     }
 

@@ -266,10 +266,23 @@ mod tests {
     #[test]
     fn versions_stand_in_gos_order() {
         let ordered = [
-            "bad", "v0.0.0-20191109021931-daa7c04131f5", "v0.0.1", "v1.0.0-alpha",
-            "v1.0.0-alpha.1", "v1.0.0-alpha.beta", "v1.0.0-beta", "v1.0.0-beta.2",
-            "v1.0.0-beta.11", "v1.0.0-rc.1", "v1.0.0", "v1.0.1-0.20200101000000-abcdefabcdef",
-            "v1.0.1", "v1.9.0", "v1.10.0", "v2.0.0+incompatible", "v10.0.0",
+            "bad",
+            "v0.0.0-20191109021931-daa7c04131f5",
+            "v0.0.1",
+            "v1.0.0-alpha",
+            "v1.0.0-alpha.1",
+            "v1.0.0-alpha.beta",
+            "v1.0.0-beta",
+            "v1.0.0-beta.2",
+            "v1.0.0-beta.11",
+            "v1.0.0-rc.1",
+            "v1.0.0",
+            "v1.0.1-0.20200101000000-abcdefabcdef",
+            "v1.0.1",
+            "v1.9.0",
+            "v1.10.0",
+            "v2.0.0+incompatible",
+            "v10.0.0",
             "v18446744073709551616.0.0",
         ];
         for (i, a) in ordered.iter().enumerate() {
@@ -313,7 +326,9 @@ mod tests {
         ] {
             assert!(is_pseudo(yes), "{yes}");
         }
-        for no in ["v1.2.3", "v1.2.3-pre-x", "v1.2.3-20191109021931-daa7c04131f5", "v0.0.0-2019-daa7"] {
+        for no in
+            ["v1.2.3", "v1.2.3-pre-x", "v1.2.3-20191109021931-daa7c04131f5", "v0.0.0-2019-daa7"]
+        {
             assert!(!is_pseudo(no), "{no}");
         }
     }
@@ -321,9 +336,26 @@ mod tests {
     #[test]
     fn go_versions_stand_in_order() {
         let ordered = [
-            "x", "1", "1.5", "1.6", "1.6.1", "1.10", "1.19alpha3", "1.19beta2", "1.19rc1",
-            "1.19rc2", "1.19", "1.19.1", "1.21", "1.21rc1", "1.21rc2", "1.21.0", "1.21.10",
-            "1.22", "1.99999999999999998", "1.99999999999999999",
+            "x",
+            "1",
+            "1.5",
+            "1.6",
+            "1.6.1",
+            "1.10",
+            "1.19alpha3",
+            "1.19beta2",
+            "1.19rc1",
+            "1.19rc2",
+            "1.19",
+            "1.19.1",
+            "1.21",
+            "1.21rc1",
+            "1.21rc2",
+            "1.21.0",
+            "1.21.10",
+            "1.22",
+            "1.99999999999999998",
+            "1.99999999999999999",
         ];
         for (i, a) in ordered.iter().enumerate() {
             for (j, b) in ordered.iter().enumerate() {

@@ -56,7 +56,8 @@ impl<'a> Selector<'a> {
         if toolchain == Some("default") {
             return Vec::new();
         }
-        let exceeds = |version: &str| self.least.is_none_or(|least| compare_go(version, least).is_gt());
+        let exceeds =
+            |version: &str| self.least.is_none_or(|least| compare_go(version, least).is_gt());
         let named = toolchain
             .and_then(|name| Some((name.to_owned(), go_of_toolchain(name)?)))
             .filter(|(_, version)| exceeds(version));
@@ -78,7 +79,9 @@ pub(crate) fn merge(sorted: Vec<ToolchainNeed>) -> Vec<ToolchainNeed> {
     let mut merged: Vec<(ToolchainNeed, usize)> = Vec::new();
     for need in sorted {
         match merged.last_mut() {
-            Some((last, more)) if last.name == need.name => *more += usize::from(last.by != need.by),
+            Some((last, more)) if last.name == need.name => {
+                *more += usize::from(last.by != need.by);
+            }
             _ => merged.push((need, 0)),
         }
     }

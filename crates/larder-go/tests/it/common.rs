@@ -11,9 +11,23 @@ use larder_testkit::GoSandbox;
 
 /// Every variable that the go command's own rules look at.
 const NAMES: [&str; 17] = [
-    "PATH", "HOME", "USERPROFILE", "LocalAppData", "AppData", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
-    "GOCACHE", "GOMODCACHE", "GOPATH", "GOENV", "GOFLAGS", "GOTOOLCHAIN", "GOPROXY", "GOROOT",
-    "GOWORK", "GO111MODULE",
+    "PATH",
+    "HOME",
+    "USERPROFILE",
+    "LocalAppData",
+    "AppData",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "GOCACHE",
+    "GOMODCACHE",
+    "GOPATH",
+    "GOENV",
+    "GOFLAGS",
+    "GOTOOLCHAIN",
+    "GOPROXY",
+    "GOROOT",
+    "GOWORK",
+    "GO111MODULE",
 ];
 
 pub(crate) fn environment(sandbox: &GoSandbox) -> Environment {
@@ -41,7 +55,8 @@ pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).expect("31 bits fit") % bound
     }
 

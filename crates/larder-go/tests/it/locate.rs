@@ -40,35 +40,50 @@ fn assert_like_go(sandbox: &GoSandbox, case: &str) {
     assert_eq!(gopath.join(":"), go("GOPATH"), "GOPATH, {case}");
     assert_eq!(goenv, go("GOENV"), "GOENV, {case}");
     assert_eq!(goroot, go("GOROOT"), "GOROOT, {case}");
-    for (name, setting) in [
-        ("GOFLAGS", &ours.goflags),
-        ("GOPROXY", &ours.goproxy),
-        ("GOTOOLCHAIN", &ours.gotoolchain),
-    ] {
+    for (name, setting) in
+        [("GOFLAGS", &ours.goflags), ("GOPROXY", &ours.goproxy), ("GOTOOLCHAIN", &ours.gotoolchain)]
+    {
         assert_eq!(setting.value, go(name), "{name}, {case}");
     }
-    assert_eq!(ours.local_go_version.map(|v| format!("go{v}")).unwrap_or_default(), go("GOVERSION"));
+    assert_eq!(
+        ours.local_go_version.map(|v| format!("go{v}")).unwrap_or_default(),
+        go("GOVERSION")
+    );
 }
 
 /// Nothing set but where home is; what the cases set is taken back by each.
 fn bare() -> GoSandbox {
     let mut sandbox = GoSandbox::new();
     for name in [
-        "GOCACHE", "GOMODCACHE", "GOPATH", "GOENV", "GOFLAGS", "GOTOOLCHAIN", "GOPROXY",
-        "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+        "GOCACHE",
+        "GOMODCACHE",
+        "GOPATH",
+        "GOENV",
+        "GOFLAGS",
+        "GOTOOLCHAIN",
+        "GOPROXY",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
     ] {
         sandbox.unset(name);
     }
     sandbox
 }
 
+/// What it is about, the variables, and the file of settings.
+type Case = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
+
 #[test]
 #[cfg(target_os = "linux")]
 fn every_environment_gives_what_go_gives() {
     let env_file = "# a comment\n\nGOFLAGS=-v -x\n GOPROXY=indented\nnonsense\nGOCACHE=/file/cache\n=x\ngoproxy=small\nGOPATH=/file/one:/file/two\nGOTOOLCHAIN=local+auto\n1GOPROXY=x\nGOMODCACHE=\n";
-    let cases: &[(&str, &[(&str, &str)], Option<&str>)] = &[
+    let cases: &[Case] = &[
         ("nothing set", &[], None),
-        ("XDG folders", &[("XDG_CACHE_HOME", "/xdg/cache"), ("XDG_CONFIG_HOME", "/xdg/config")], None),
+        (
+            "XDG folders",
+            &[("XDG_CACHE_HOME", "/xdg/cache"), ("XDG_CONFIG_HOME", "/xdg/config")],
+            None,
+        ),
         ("empty values count as unset", &[("GOCACHE", ""), ("GOPATH", ""), ("GOENV", "")], None),
         ("a GOPATH list", &[("GOPATH", "/a/b:/c")], None),
         ("both caches", &[("GOCACHE", "/x/y"), ("GOMODCACHE", "/m/n")], None),
@@ -131,7 +146,9 @@ fn home_as_goroot_leaves_no_gopath() {
     sandbox.set("GOROOT", root);
     let found = go_env(&sandbox);
     assert!(found.gopath.is_empty());
-    let SettingValue::Unset(why) = &found.gomodcache.value else { panic!("{:?}", found.gomodcache) };
+    let SettingValue::Unset(why) = &found.gomodcache.value else {
+        panic!("{:?}", found.gomodcache)
+    };
     assert!(why.contains("cannot be GOPATH too"), "{why}");
 }
 
@@ -140,7 +157,8 @@ fn each_platform_has_its_own_defaults() {
     let find = |os, vars: &[(&str, &str)]| {
         GoEnv::find(&Environment::new(os, vars.iter().copied()), &Flags::default())
     };
-    let path = |setting: &Setting| setting.path().map(|p| p.display().to_string().replace('\\', "/"));
+    let path =
+        |setting: &Setting| setting.path().map(|p| p.display().to_string().replace('\\', "/"));
     let mac = find(Os::MacOs, &[("HOME", "/Users/a"), ("XDG_CACHE_HOME", "/ignored")]);
     assert_eq!(path(&mac.gocache).as_deref(), Some("/Users/a/Library/Caches/go-build"));
     assert_eq!(path(&mac.gomodcache).as_deref(), Some("/Users/a/go/pkg/mod"));
@@ -150,7 +168,11 @@ fn each_platform_has_its_own_defaults() {
         &[("UserProfile", r"C:\Users\a"), ("LocalAppData", r"C:\L"), ("AppData", r"C:\R")],
     );
     assert!(path(&windows.gocache).unwrap().starts_with("C:/L"), "{:?}", windows.gocache);
-    assert!(path(&windows.gomodcache).unwrap().starts_with("C:/Users/a"), "{:?}", windows.gomodcache);
+    assert!(
+        path(&windows.gomodcache).unwrap().starts_with("C:/Users/a"),
+        "{:?}",
+        windows.gomodcache
+    );
     let list = find(Os::Windows, &[("GOPATH", r"D:\one;D:\two"), ("gocache", r"\x")]);
     assert_eq!(list.gopath.len(), 2);
     assert_eq!(list.gocache.value, SettingValue::Relative(r"\x".into()));
@@ -180,7 +202,9 @@ fn each_state_of_a_root_has_its_sentence() {
     assert!(matches!(look(at("file")), RootState::NotAFolder(..)));
     assert!(matches!(look(at("file/below")), RootState::NotAFolder(..)));
     assert!(look(SettingValue::Off).to_string().starts_with("GOCACHE is off"));
-    assert!(look(SettingValue::Relative("a/b".into())).to_string().contains("not an absolute path"));
+    assert!(
+        look(SettingValue::Relative("a/b".into())).to_string().contains("not an absolute path")
+    );
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("folder", dir.path().join("link")).unwrap();

@@ -45,21 +45,33 @@ fn main_go_mod(set: usize, path: &str, rng: &mut Rng) -> String {
     if rng.chance(40) {
         let (old, new) = (rng.below(MODULES), rng.below(MODULES));
         let version = if rng.chance(50) { VERSIONS[rng.below(5)] } else { "" };
-        let _ = writeln!(text, "replace {} {version} => {} {}", name(set, old), name(set, new), VERSIONS[rng.below(5)]);
+        let _ = writeln!(
+            text,
+            "replace {} {version} => {} {}",
+            name(set, old),
+            name(set, new),
+            VERSIONS[rng.below(5)]
+        );
     }
     if rng.chance(30) {
         let _ = writeln!(text, "replace {} v1.2.0 => ./_local", name(set, rng.below(MODULES)));
     }
     if rng.chance(40) {
-        let _ = writeln!(text, "exclude {} {}", name(set, rng.below(MODULES)), VERSIONS[rng.below(5)]);
+        let _ =
+            writeln!(text, "exclude {} {}", name(set, rng.below(MODULES)), VERSIONS[rng.below(5)]);
     }
     text
 }
 
 /// What `go list -m all` downloads: without main modules, after replacement; or why it fails.
-fn go_list(sandbox: &GoSandbox, dir: &Path, flags: &[&str]) -> Result<BTreeSet<ModuleVersion>, String> {
+fn go_list(
+    sandbox: &GoSandbox,
+    dir: &Path,
+    flags: &[&str],
+) -> Result<BTreeSet<ModuleVersion>, String> {
     let format = "{{if not .Main}}{{if .Replace}}{{.Replace.Path}} {{.Replace.Version}}{{else}}{{.Path}} {{.Version}}{{end}}{{end}}";
-    let args: Vec<&str> = ["list", "-m", "-f", format].iter().chain(flags).chain(&["all"]).copied().collect();
+    let args: Vec<&str> =
+        ["list", "-m", "-f", format].iter().chain(flags).chain(&["all"]).copied().collect();
     let output = sandbox.try_go(&args, dir);
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -104,7 +116,8 @@ fn build_lists_are_those_of_go_list() {
                 continue;
             };
             let settled = fs::read_to_string(dir.join("go.mod")).unwrap();
-            let theirs = go_list(&sandbox, &dir, &[]).unwrap_or_else(|why| panic!("{settled}{why}"));
+            let theirs =
+                go_list(&sandbox, &dir, &[]).unwrap_or_else(|why| panic!("{settled}{why}"));
             assert_eq!(ours(&sandbox, &dir), theirs, "set {set}, main {main}:\n{settled}");
             fs::write(dir.join("go.mod"), &text).unwrap();
             let before = ours(&sandbox, &dir);
@@ -113,7 +126,9 @@ fn build_lists_are_those_of_go_list() {
             compared += 1;
         }
     }
-    println!("{compared} compared, {raised} with more than the settled list, {refused} refused by go");
+    println!(
+        "{compared} compared, {raised} with more than the settled list, {refused} refused by go"
+    );
     assert!(compared >= 100, "only {compared} sets were compared, go refused {refused}");
 }
 
@@ -131,27 +146,38 @@ fn workspaces_are_those_of_go_list() {
             let mut text = "go 1.22.0\n".to_owned();
             for member in 0..=rng.below(3) {
                 let path = format!("example.com/member{member}");
-                let mut go_mod = main_go_mod(set, &path, &mut rng).replace("=> ./_local", "=> ../_local");
+                let mut go_mod =
+                    main_go_mod(set, &path, &mut rng).replace("=> ./_local", "=> ../_local");
                 if rng.chance(70) {
                     // Most replacements would contradict each other.
-                    go_mod = go_mod.lines().filter(|l| !l.starts_with("replace")).collect::<Vec<_>>().join("\n");
+                    go_mod = go_mod
+                        .lines()
+                        .filter(|l| !l.starts_with("replace"))
+                        .collect::<Vec<_>>()
+                        .join("\n");
                 }
                 fs::create_dir_all(dir.join(format!("m{member}"))).unwrap();
                 fs::write(dir.join(format!("m{member}/go.mod")), go_mod + "\n").unwrap();
                 let _ = writeln!(text, "use ./m{member}");
             }
             if rng.chance(40) {
-                let _ = writeln!(text, "replace {} => {} v1.1.0", name(set, rng.below(MODULES)), name(set, rng.below(MODULES)));
+                let _ = writeln!(
+                    text,
+                    "replace {} => {} v1.1.0",
+                    name(set, rng.below(MODULES)),
+                    name(set, rng.below(MODULES))
+                );
             }
             fs::create_dir_all(dir.join("_local")).unwrap();
-            fs::write(dir.join("_local/go.mod"), format!("module x\nrequire {} v1.1.0\n", name(set, 1))).unwrap();
+            fs::write(
+                dir.join("_local/go.mod"),
+                format!("module x\nrequire {} v1.1.0\n", name(set, 1)),
+            )
+            .unwrap();
             fs::write(dir.join("go.work"), &text).unwrap();
-            let theirs = match go_list(&sandbox, &dir, &[]) {
-                Ok(theirs) => theirs,
-                Err(_) => {
-                    refused += 1;
-                    continue;
-                }
+            let Ok(theirs) = go_list(&sandbox, &dir, &[]) else {
+                refused += 1;
+                continue;
             };
             let needs = needs_of(&sandbox, &[&dir]);
             let project = needs.projects.iter().find(|p| p.display.ends_with("go.work")).unwrap();
