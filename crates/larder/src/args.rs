@@ -67,7 +67,7 @@ pub struct GlobalArgs {
     /// Print the answer and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more on stderr
+    /// Say more
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// Use colour: auto, always or never

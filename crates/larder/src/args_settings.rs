@@ -39,7 +39,7 @@ pub enum ConfigCommand {
         #[arg(value_name = "KEY")]
         key: String,
         /// Its value; several for a list
-        #[arg(value_name = "VALUE", required = true, allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", required = true)]
         values: Vec<String>,
     },
 }

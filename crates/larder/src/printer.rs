@@ -187,3 +187,29 @@ impl Printer {
 fn stderr_line(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_nobody_can_answer_is_refused_with_the_answer_as_hint() {
+        let printer = Printer::new(&GlobalArgs { no_input: true, ..GlobalArgs::default() });
+        let error = printer.confirm("Empty the trash?").unwrap_err();
+        assert_eq!(error.exit, Exit::Refused);
+        assert_eq!(error.what, "Empty the trash? was not answered: --no-input is set");
+        assert_eq!(error.hint.as_deref(), Some("add --yes to answer yes"));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
+        let end = |kind| {
+            let printer = Printer::new(&GlobalArgs::default());
+            printer.failed.set(kind);
+            printer.finish(Exit::Done)
+        };
+        assert_eq!(end(None), Exit::Done);
+        assert_eq!(end(Some(io::ErrorKind::BrokenPipe)), Exit::Done);
+        assert_eq!(end(Some(io::ErrorKind::StorageFull)), Exit::Partly);
+    }
+}

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use larder_core::{Allocated, CacheKind, Plan, PlanItem, Size, Target, Time};
 
-use crate::printer::{COMMAND, STRONG, Screen};
+use crate::printer::{COMMAND, Screen};
 use crate::table::{Align, Column, Table};
-use crate::text::{NOTHING, counted, grouped, listed, plain};
+use crate::text::{NOTHING, counted, grouped, listed, plain, wrapped};
 
 /// Rows of a screen; all of them with `-v`.
 const ROWS: usize = 10;
@@ -17,7 +17,8 @@ pub fn preview(plan: &Plan, screen: &Screen) -> String {
     if plan.items.is_empty() {
         return format!("Nothing to remove.\n{}", kept(plan, screen));
     }
-    let mut text = format!("Would remove {}{}.\n\n", things(plan), total(plan, screen));
+    let head = format!("Would remove {}{}.", things(plan), total(plan, screen));
+    let mut text = wrapped(&head, 0, screen.width) + "\n\n";
     text.push_str(&items(plan, screen));
     text.push_str(&kept(plan, screen));
     text
@@ -61,14 +62,12 @@ pub fn noun(cache: CacheKind) -> (&'static str, &'static str) {
     }
 }
 
+/// `, 15.2 GB`; nothing where nothing was measured.
 fn total(plan: &Plan, screen: &Screen) -> String {
-    match plan.items.iter().any(|item| item.size.is_some()) {
-        true => {
-            let total = screen.units.show(plan.total().allocated.0);
-            format!(", {STRONG}{total}{STRONG:#}")
-        }
-        false => String::new(),
+    if plan.items.iter().all(|item| item.size.is_none()) {
+        return String::new();
     }
+    format!(", {}", screen.units.show(plan.total().allocated.0))
 }
 
 /// What is shown as one row.

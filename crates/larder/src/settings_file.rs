@@ -67,8 +67,12 @@ pub fn read(file: &Path, text: &str, home: Option<&Path>) -> FileSettings {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { text, home, given: Vec::new(), found: Vec::new() };
     for error in errors {
-        let what = error.message().trim().replace('\n', ", ");
-        reader.found.push((error.span().unwrap_or(0..0), true, what));
+        let at = error.span().unwrap_or(0..0);
+        let what = match (error.message().trim(), text.get(at.clone())) {
+            ("duplicate key", Some(key)) => format!("{key} is given twice"),
+            (what, _) => what.replace('\n', ", "),
+        };
+        reader.found.push((at, true, what));
     }
     reader.table("", table.get_ref());
     let problems = reader.problems(file);
@@ -86,6 +90,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn table(&mut self, name: &str, table: &DeTable<'_>) {
         for (key, value) in table {
+            // What TOML makes up in place of a value that it refuses stands nowhere.
+            if value.span().is_empty() && !matches!(value.get_ref(), DeValue::Table(_)) {
+                continue;
+            }
             let typed = key.get_ref().as_ref();
             match (name, value.get_ref()) {
                 ("", DeValue::Table(inner)) if is_table(typed) => self.table(typed, inner),

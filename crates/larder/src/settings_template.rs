@@ -45,9 +45,18 @@ fn commented(key: &Key) -> String {
         Fallback::InProduction => {
             format!("#{name} = true        # the default in the production profile")
         }
-        Fallback::StateFolder => format!("#{name} = \"~/.local/state/larder\""),
+        Fallback::StateFolder => format!("#{name} = \"{STATE}\""),
     }
 }
+
+/// Where the platform keeps state, as a person would write it.
+const STATE: &str = if cfg!(windows) {
+    "~/AppData/Local/larder"
+} else if cfg!(target_os = "macos") {
+    "~/Library/Application Support/larder"
+} else {
+    "~/.local/state/larder"
+};
 
 /// A TOML string.
 fn literal(text: &str) -> String {
