@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use larder_core::check::Approval;
-use larder_core::{CacheKind, Meter, Observed, Outcome, Plan, RootKind, Target, check};
+use larder_core::{
+    CacheKind, CheckedPlan, Meter, Observed, Outcome, Plan, RootKind, Target, check,
+};
 use larder_fs::clock;
 use larder_fs::lock::{FileLock, apply_lock};
 
@@ -65,7 +67,7 @@ pub fn act(
     let caches = request.settle()?;
     let _locks = lock(world, config, &caches, options, meter)?;
     let mut planned = plan(world, config, request, false, meter)?;
-    let checked = check(planned.plan.clone(), &observe(world, config, &planned.plan, options))?;
+    let checked = checked(world, config, planned.plan.clone(), options)?;
     let before = planned.snapshot.as_ref().map(|snapshot| snapshot.sizes.clone());
     let mut outcome = apply(&checked, &hands(world, config, options, meter))?;
     report(world, &planned.caches, before, &mut outcome);
@@ -93,13 +95,23 @@ pub fn apply_plan(
     caches.sort_unstable();
     caches.dedup();
     let _locks = lock(world, config, &caches, options, meter)?;
-    let observed = observe(world, config, &plan, options);
-    let checked = check(plan, &observed)?;
+    let checked = checked(world, config, plan, options)?;
     let before = measure(world, &caches, meter);
     let mut outcome = apply(&checked, &hands(world, config, options, meter))?;
     report(world, &caches, Some(before), &mut outcome);
     outcome.duration = started.elapsed();
     Ok(outcome)
+}
+
+/// The check alone: whether a plan could be applied now.
+pub fn checked(
+    world: &World,
+    config: &Config,
+    plan: Plan,
+    options: &Options,
+) -> Result<CheckedPlan, EngineError> {
+    let observed = observe(world, config, &plan, options);
+    Ok(check(plan, &observed)?)
 }
 
 fn hands<'a>(

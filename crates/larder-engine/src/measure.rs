@@ -8,7 +8,11 @@ use larder_go::mod_scan::{self, ScanOptions};
 use crate::world::{Root, World};
 
 /// The sizes of the given caches now; what is gone altogether is nothing.
-pub fn measure(world: &World, caches: &[CacheKind], meter: &Meter) -> Vec<(CacheKind, Size)> {
+pub(crate) fn measure(
+    world: &World,
+    caches: &[CacheKind],
+    meter: &Meter,
+) -> Vec<(CacheKind, Size)> {
     let mut sizes = Vec::new();
     if caches.iter().any(|cache| matches!(cache, CacheKind::Build | CacheKind::Fuzz)) {
         let totals = standing(&world.gocache)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
 
 use larder_core::{CacheKind, Meter, Need, OutputRef, Plan, PlanItem, RootKind, Target, Time};
 use larder_go::build_origin::OwnerContext;
@@ -9,7 +10,7 @@ use larder_go::mod_names::extracted_path;
 use larder_go::mod_scan::{ModScan, ModVersion};
 use larder_go::needs::{self, Needs};
 use larder_go::running::GoProcess;
-use larder_go::{build_names, build_orphans, build_owner};
+use larder_go::{build_layout, build_names, build_orphans, build_owner, mod_layout};
 
 use crate::config::Config;
 use crate::error::EngineError;
@@ -232,4 +233,18 @@ pub(crate) fn new_id() -> String {
     // RandomState is seeded by the system, afresh for each process and counted up in it.
     let hash = RandomState::new().build_hasher().finish();
     format!("{:08x}", hash >> 32)
+}
+
+/// What of a cache a path relative to its root is: `None` for what no plan may name.
+pub fn classify(cache: CacheKind, rel: &Path) -> Option<Target> {
+    if cache == CacheKind::Test {
+        return (rel == Path::new("testexpire.txt")).then_some(Target::TestResults);
+    }
+    if rel == Path::new("") {
+        return Some(Target::All);
+    }
+    match cache.root() {
+        RootKind::GoCache => build_layout::classify(rel),
+        RootKind::GoModCache => mod_layout::classify(rel),
+    }
 }

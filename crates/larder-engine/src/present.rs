@@ -13,7 +13,7 @@ use crate::world::World;
 
 /// What the module cache and the Go installation hold.
 #[derive(Debug, Default)]
-pub struct Present {
+pub(crate) struct Present {
     versions: HashSet<(String, String)>,
     /// Go versions with the word, as `go1.22.3`.
     go: HashSet<String>,
@@ -21,7 +21,7 @@ pub struct Present {
 
 impl Present {
     /// From a scan that was made.
-    pub fn new(world: &World, modules: Option<&ModScan>) -> Self {
+    pub(crate) fn new(world: &World, modules: Option<&ModScan>) -> Self {
         let mut present = Self::default();
         present.go.extend(world.go.local_go_version.iter().map(|version| format!("go{version}")));
         let Some(modules) = modules else { return present };
@@ -36,24 +36,24 @@ impl Present {
     }
 
     /// From a scan of its own.
-    pub fn scan(world: &World, meter: &Meter) -> Self {
+    pub(crate) fn scan(world: &World, meter: &Meter) -> Self {
         let scan =
             world.gomodcache.dir().map(|d| mod_scan::scan(d, ScanOptions { threads: 0, meter }));
         Self::new(world, scan.as_ref())
     }
 
     /// Whether this module version can be read or extracted.
-    pub fn has_version(&self, module: &str, version: &str) -> bool {
+    pub(crate) fn has_version(&self, module: &str, version: &str) -> bool {
         self.versions.contains(&(module.to_owned(), version.to_owned()))
     }
 
     /// Whether this Go version is installed or in the module cache; `go1.22.3`.
-    pub fn has_go(&self, version: &str) -> bool {
+    pub(crate) fn has_go(&self, version: &str) -> bool {
         self.go.contains(version)
     }
 
     /// Whether all that a project needs is there.
-    pub fn holds_all(&self, project: &Project) -> bool {
+    pub(crate) fn holds_all(&self, project: &Project) -> bool {
         project.needed.iter().all(|needed| self.has_version(&needed.path, &needed.version))
     }
 }

@@ -66,6 +66,9 @@ pub struct PolicyArgs {
     /// Build outputs go whose module version, Go version or project folder is gone
     #[arg(long)]
     pub orphans: bool,
+    /// Only what nothing can reach any more goes, which goes with every prune
+    #[arg(long)]
+    pub waste: bool,
     /// What was used this recently stays [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub protect: Option<Duration>,

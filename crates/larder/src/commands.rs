@@ -40,11 +40,11 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         Some(Command::Config(args)) => match args.command {
             ConfigCommand::Show { keys } => config::show(&context()?, &keys),
             ConfigCommand::Check => config::check(global, printer),
-            ConfigCommand::Path => config::path(global, printer),
+            ConfigCommand::Path => Ok(config::path(global, printer)),
             ConfigCommand::Set { key, values } => config_set::run(global, printer, &key, &values),
         },
         Some(Command::Export(args)) => export::run(printer, &args),
-        Some(Command::Completions(args)) => completions::run(printer, &args),
+        Some(Command::Completions(args)) => Ok(completions::run(printer, &args)),
         Some(Command::Man(args)) => man::run(printer, &args),
     }
 }

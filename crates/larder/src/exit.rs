@@ -156,22 +156,26 @@ impl From<Refusal> for CliError {
 mod tests {
     use super::*;
 
+    #[derive(Debug)]
+    struct Outer(CliError);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cannot read x")
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
     #[test]
     fn a_cause_is_told_once() {
-        let inner = CliError::usage("no such file");
-        #[derive(Debug)]
-        struct Outer(CliError);
-        impl fmt::Display for Outer {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("cannot read x")
-            }
-        }
-        impl Error for Outer {
-            fn source(&self) -> Option<&(dyn Error + 'static)> {
-                Some(&self.0)
-            }
-        }
-        assert_eq!(chain(&Outer(inner)), "cannot read x: no such file");
+        let error = Outer(CliError::usage("no such file"));
+        assert_eq!(chain(&error), "cannot read x: no such file");
+        assert_eq!(chain(&CliError::usage("it")), "it");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod args;
 pub mod args_clean;
 pub mod args_settings;
 pub mod args_trash;
+mod bridge;
 pub mod caches;
 pub mod commands;
 pub mod context;
@@ -17,6 +18,7 @@ pub mod interrupt;
 pub mod policy;
 pub mod printer;
 pub mod progress;
+mod removal;
 pub mod render_config;
 pub mod render_du;
 pub mod render_outcome;
@@ -46,12 +48,10 @@ use crate::exit::Exit;
 use crate::printer::Printer;
 
 /// Runs one command line, the program's name first.
-pub fn run(args: Vec<OsString>) -> Exit {
-    let command = args::Cli::command()
-        .color(help_color(&args))
-        .mut_subcommands(|command| command.display_name("larder"));
+pub fn run(args: &[OsString]) -> Exit {
+    let command = args::Cli::command().color(help_color(args)).mut_subcommands(one_version);
     let parsed = command
-        .try_get_matches_from(&args)
+        .try_get_matches_from(args)
         .and_then(|matches| args::Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -68,6 +68,11 @@ pub fn run(args: Vec<OsString>) -> Exit {
         error.exit
     });
     printer.finish(exit)
+}
+
+/// `larder prune --version` is larder's version too, and names larder.
+fn one_version(command: clap::Command) -> clap::Command {
+    command.display_name("larder").mut_subcommands(one_version)
 }
 
 /// Help is printed before `--color` is parsed, so it is looked for by hand.

@@ -46,6 +46,7 @@ pub struct Screen {
 
 /// Writes.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct Printer {
     json: bool,
     quiet: bool,

@@ -1,5 +1,7 @@
 //! The screen of `larder du`.
 
+use std::fmt::Write as _;
+
 use larder_engine::report::DuReport;
 
 use crate::printer::{DIM, STRONG, Screen};
@@ -49,6 +51,6 @@ pub fn du(report: &DuReport, screen: &Screen) -> String {
     };
     let mut text = table.render(screen.width, DIM);
     let total = screen.units.show(report.total.allocated.0);
-    text.push_str(&format!("\n{STRONG}{total}{STRONG:#} {rest}\n"));
+    let _ = writeln!(text, "\n{STRONG}{total}{STRONG:#} {rest}");
     text
 }

@@ -40,9 +40,9 @@ pub fn outcome(outcome: &Outcome, around: Around<'_>, screen: &Screen) -> String
     text.push_str(&changes(outcome, screen));
     text.push_str(&freed(outcome, around, screen));
     let skipped = outcome.skipped.iter().map(|s| (s.subject.as_str(), s.reason.as_str()));
-    text.push_str(&listing("left alone", WARN, skipped.collect(), screen));
+    text.push_str(&listing("left alone", WARN, &skipped.collect::<Vec<_>>(), screen));
     let failed = outcome.failed.iter().map(|f| (f.subject.as_str(), f.error.as_str()));
-    text.push_str(&listing("failed", BAD, failed.collect(), screen));
+    text.push_str(&listing("failed", BAD, &failed.collect::<Vec<_>>(), screen));
     text
 }
 
@@ -118,7 +118,7 @@ fn freed(outcome: &Outcome, around: Around<'_>, screen: &Screen) -> String {
 }
 
 /// Things with a sentence each, those with the same sentence together.
-fn listing(word: &str, style: anstyle::Style, rows: Vec<(&str, &str)>, screen: &Screen) -> String {
+fn listing(word: &str, style: anstyle::Style, rows: &[(&str, &str)], screen: &Screen) -> String {
     if rows.is_empty() {
         return String::new();
     }

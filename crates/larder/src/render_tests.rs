@@ -13,8 +13,8 @@ use crate::wire::tests as made;
 
 const NOW: i64 = 1_795_424_400;
 
-fn time(ago: i64) -> Option<Time> {
-    Some(Time::from_unix(NOW - ago))
+fn time(ago: i64) -> Time {
+    Time::from_unix(NOW - ago)
 }
 
 fn screen(width: usize) -> Screen {
@@ -33,8 +33,8 @@ fn row(cache: CacheKind, gb: [u64; 2], items: u64, uses: [i64; 2]) -> StatusRow 
         reclaimable: Allocated(gb[1] * 100_000_000),
         budget: None,
         items,
-        last_used: time(uses[0]),
-        oldest_use: time(uses[1]),
+        last_used: Some(time(uses[0])),
+        oldest_use: Some(time(uses[1])),
         findings: Vec::new(),
     }
 }
@@ -80,7 +80,7 @@ pub(crate) fn du_report() -> larder_engine::report::DuReport {
         cache,
         key: key.into(),
         size: Size::new(bytes / 4096, bytes, bytes),
-        last_used: time(7200),
+        last_used: Some(time(7200)),
     };
     larder_engine::report::DuReport {
         rows: vec![

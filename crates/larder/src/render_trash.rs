@@ -1,11 +1,18 @@
 //! The screen of `larder trash`.
 
+use std::fmt::Write as _;
+
 use larder_core::Size;
+use larder_fs::Restored;
+use larder_fs::trash::Emptied;
 
 use crate::printer::{COMMAND, DIM, Screen};
 use crate::table::{Align, Column, Table};
-use crate::text::{minute, plain, short_count};
+use crate::text::{counted, minute, plain, short_count};
 use crate::wire_trash::TrashLine;
+
+/// Rows of what went wrong; all of them with `-v`.
+const ROWS: usize = 10;
 
 /// What is in the trash.
 pub fn trash(lines: &[TrashLine], screen: &Screen) -> String {
@@ -36,4 +43,52 @@ pub fn trash(lines: &[TrashLine], screen: &Screen) -> String {
         "{}\n{total} in all. Restore: {COMMAND}larder trash restore ID{COMMAND:#}   Free: {COMMAND}larder trash empty{COMMAND:#}\n",
         table.render(screen.width, DIM)
     )
+}
+
+/// What restoring an entry did.
+pub fn restored(id: &str, restored: &Restored, screen: &Screen) -> String {
+    let things = counted(restored.restored, "thing", "things");
+    let mut text = match (restored.complete, restored.restored) {
+        (true, _) => format!("Restored {things} from {id}.\n"),
+        (false, 0) => format!("Nothing of {id} could be restored.\n"),
+        (false, _) => format!("Restored {things} from {id}; the rest is still in the trash.\n"),
+    };
+    let shown = if screen.verbose { usize::MAX } else { ROWS };
+    for path in restored.conflicts.iter().take(shown) {
+        let _ = writeln!(text, "  exists again: {}", plain(&path.display().to_string()));
+    }
+    for (path, error) in restored.errors.iter().take(shown) {
+        let _ = writeln!(text, "  {}: {error}", plain(&path.display().to_string()));
+    }
+    let more = (restored.conflicts.len() + restored.errors.len()).saturating_sub(2 * ROWS);
+    if !screen.verbose && more > 0 {
+        let _ = writeln!(text, "  … more: -v shows them, --json too");
+    }
+    if !restored.conflicts.is_empty() {
+        let _ = writeln!(
+            text,
+            "Put these back too, moving aside what is there now: {COMMAND}larder trash restore {id} --replace{COMMAND:#}"
+        );
+    }
+    if let Some(other) = &restored.replaced {
+        let _ = writeln!(
+            text,
+            "What was there is in the trash: {COMMAND}larder trash restore {other}{COMMAND:#}"
+        );
+    }
+    text
+}
+
+/// What emptying the trash did.
+pub fn emptied(emptied: &[Emptied], screen: &Screen) -> String {
+    let freed: Size = emptied.iter().map(|entry| entry.removal.freed).sum();
+    let mut text = format!(
+        "Removed {} from the trash. Freed {}.\n",
+        counted(emptied.len() as u64, "entry", "entries"),
+        screen.units.show(freed.allocated.0)
+    );
+    for (path, error) in emptied.iter().flat_map(|entry| &entry.removal.errors).take(ROWS) {
+        let _ = writeln!(text, "  {}: {error}", plain(&path.display().to_string()));
+    }
+    text
 }

@@ -186,7 +186,7 @@ impl From<Vec<Wrong>> for CliError {
 
 /// Settles every setting, or tells everything that is wrong.
 pub fn resolve(input: &Input) -> Result<Resolved, Vec<Wrong>> {
-    let mut layers = Layers { wrong: Vec::new(), layers: Vec::new(), files: Vec::new() };
+    let mut layers = Layers { wrong: Vec::new(), given: Vec::new(), files: Vec::new() };
     let home = input.places.home.as_deref();
     layers.flags(input, home);
     layers.variables(&input.variables, home);
@@ -198,7 +198,7 @@ pub fn resolve(input: &Input) -> Result<Resolved, Vec<Wrong>> {
     }
     let mut settled: Vec<Settled> = Vec::with_capacity(KEYS.len());
     for key in KEYS {
-        let given = layers.layers.iter().find(|settled| settled.key == key).cloned();
+        let given = layers.given.iter().find(|settled| settled.key == key).cloned();
         let value = given.unwrap_or_else(|| Settled {
             key,
             value: default(key, &settled, &input.places),
@@ -213,7 +213,7 @@ pub fn resolve(input: &Input) -> Result<Resolved, Vec<Wrong>> {
 /// What has been given, what counts most first.
 struct Layers {
     wrong: Vec<Wrong>,
-    layers: Vec<Settled>,
+    given: Vec<Settled>,
     files: Vec<FileSeen>,
 }
 
@@ -223,7 +223,7 @@ impl Layers {
             let Some(key) = Key::find(path) else { continue };
             match read_text(key.kind, text, home) {
                 Ok(value) => {
-                    self.layers.push(Settled { key, value, source: Source::Flag(flag) });
+                    self.given.push(Settled { key, value, source: Source::Flag(flag) });
                 }
                 Err(why) => self.wrong.push(Wrong::Elsewhere(format!("{flag}: {why}"))),
             }
@@ -238,7 +238,7 @@ impl Layers {
             let Some((_, text)) = found else { continue };
             match read_variable(key.kind, text, home) {
                 Ok(value) => {
-                    self.layers.push(Settled { key, value, source: Source::Variable(name) });
+                    self.given.push(Settled { key, value, source: Source::Variable(name) });
                 }
                 Err(why) => self.wrong.push(Wrong::Elsewhere(format!("${name}: {why}"))),
             }
@@ -261,7 +261,7 @@ impl Layers {
         };
         let read = settings_file::read(&path, &text, home);
         self.wrong.extend(read.problems.into_iter().map(Wrong::InFile));
-        self.layers.extend(read.given.into_iter().map(|given| Settled {
+        self.given.extend(read.given.into_iter().map(|given| Settled {
             key: given.key,
             value: given.value,
             source: Source::File(path.clone(), given.place),

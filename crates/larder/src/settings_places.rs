@@ -58,9 +58,10 @@ impl Places {
         let home = etcetera::home_dir().ok().filter(|home| home.is_absolute());
         Self {
             variable: set("LARDER_CONFIG").map(PathBuf::from),
-            user: config_home(&home, set).map(|dir| dir.join("larder").join("config.toml")),
+            user: config_home(home.as_deref(), set)
+                .map(|dir| dir.join("larder").join("config.toml")),
             system: system_file(set),
-            state: state_home(&home, set).map(|dir| dir.join("larder")),
+            state: state_home(home.as_deref(), set).map(|dir| dir.join("larder")),
             home,
         }
     }
@@ -89,18 +90,18 @@ fn xdg(name: &str, set: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     set(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-fn config_home(home: &Option<PathBuf>, set: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn config_home(home: Option<&Path>, set: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     xdg("XDG_CONFIG_HOME", &set).or_else(|| native_folder(home, &set, ".config", "APPDATA"))
 }
 
-fn state_home(home: &Option<PathBuf>, set: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn state_home(home: Option<&Path>, set: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     xdg("XDG_STATE_HOME", &set)
         .or_else(|| native_folder(home, &set, ".local/state", "LOCALAPPDATA"))
 }
 
 /// The platform's own folder: `~/UNIX`, `~/Library/Application Support`, or `%WINDOWS%`.
 fn native_folder(
-    home: &Option<PathBuf>,
+    home: Option<&Path>,
     set: impl Fn(&str) -> Option<OsString>,
     unix: &str,
     windows: &str,
@@ -108,9 +109,9 @@ fn native_folder(
     if cfg!(windows) {
         xdg(windows, set)
     } else if cfg!(target_os = "macos") {
-        home.as_ref().map(|home| home.join("Library/Application Support"))
+        home.map(|home| home.join("Library/Application Support"))
     } else {
-        home.as_ref().map(|home| home.join(unix))
+        home.map(|home| home.join(unix))
     }
 }
 

@@ -123,7 +123,7 @@ fn exact_size(bytes: u64) -> String {
         ("kB", 1000),
         ("KiB", 1 << 10),
     ];
-    let fits = units.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0);
+    let fits = units.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     fits.map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 

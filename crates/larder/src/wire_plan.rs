@@ -4,6 +4,7 @@
 //! from each item's cache and paths by the rules of the cache itself, so that no edit of the file
 //! can name anything else. The approval is a digest over all of the file but the approval.
 
+use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -336,7 +337,7 @@ fn below(root: &Path, path: &Path) -> Result<PathBuf, String> {
 fn join(one: Target, other: Target) -> Result<Target, String> {
     match (one, other) {
         (Target::Entry { action: a, output: b }, Target::Entry { action: c, output: d })
-            if !(a.is_some() && c.is_some()) && !(b.is_some() && d.is_some()) =>
+            if (a.is_none() || c.is_none()) && (b.is_none() || d.is_none()) =>
         {
             Ok(Target::Entry { action: a.or(c), output: b.or(d) })
         }
@@ -357,7 +358,11 @@ pub fn digest(value: &Value) -> String {
     let mut canonical = String::new();
     write_canonical(value, true, &mut canonical);
     let hash = Sha256::digest(canonical.as_bytes());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn write_canonical(value: &Value, top: bool, text: &mut String) {

@@ -1,10 +1,15 @@
-//! `larder/trash/1`.
+//! `larder/trash/1`, `larder/restored/1`, `larder/emptied/1`.
+
+use std::io;
+use std::path::PathBuf;
 
 use larder_core::{Size, Time};
+use larder_fs::Restored;
+use larder_fs::trash::Emptied;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::wire::{Document, WireSize, WireTime};
+use crate::wire::{Document, WireSize, WireTime, path_text};
 
 /// An entry of the trash, for the document and for the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,5 +67,91 @@ impl From<&TrashLine> for WireEntry {
             size: line.size.into(),
             expires_at: WireTime(line.expires_at),
         }
+    }
+}
+
+/// What restoring an entry did.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RestoredDoc {
+    schema: &'static str,
+    /// The entry.
+    id: String,
+    /// What was put back; a folder that was moved whole counts once.
+    restored: u64,
+    /// Names that are taken again, relative to the cache's root; they are still in the trash.
+    conflicts: Vec<String>,
+    /// What could not be put back; it is still in the trash.
+    failed: Vec<WireFailure>,
+    /// The entry that holds what stood in the way.
+    replaced: Option<String>,
+    /// Whether all of it is back.
+    complete: bool,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct WireFailure {
+    path: String,
+    error: String,
+}
+
+impl Document for RestoredDoc {
+    const SCHEMA: &'static str = "larder/restored/1";
+}
+
+impl RestoredDoc {
+    /// What was done with the entry of this id.
+    pub fn new(id: &str, restored: &Restored) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            id: id.to_owned(),
+            restored: restored.restored,
+            conflicts: restored.conflicts.iter().map(|path| path_text(path)).collect(),
+            failed: restored.errors.iter().map(WireFailure::from).collect(),
+            replaced: restored.replaced.clone(),
+            complete: restored.complete,
+        }
+    }
+}
+
+/// What emptying the trash did.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct EmptiedDoc {
+    schema: &'static str,
+    /// The entries that are gone, or partly so.
+    ids: Vec<String>,
+    /// Allocated bytes, measured as removed.
+    freed_bytes: u64,
+    /// What could not be removed.
+    failed: Vec<WireFailure>,
+}
+
+impl Document for EmptiedDoc {
+    const SCHEMA: &'static str = "larder/emptied/1";
+}
+
+impl EmptiedDoc {
+    /// What was done with these entries.
+    pub fn new(emptied: &[Emptied]) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            ids: emptied.iter().map(|entry| entry.id.clone()).collect(),
+            freed_bytes: emptied.iter().map(|entry| entry.removal.freed.allocated.0).sum(),
+            failed: emptied
+                .iter()
+                .flat_map(|entry| &entry.removal.errors)
+                .map(WireFailure::from)
+                .collect(),
+        }
+    }
+
+    /// Whether something could not be removed.
+    pub fn is_partial(&self) -> bool {
+        !self.failed.is_empty()
+    }
+}
+
+impl From<&(PathBuf, io::Error)> for WireFailure {
+    fn from((path, error): &(PathBuf, io::Error)) -> Self {
+        Self { path: path_text(path), error: error.to_string() }
     }
 }

@@ -1,12 +1,36 @@
 //! `larder apply`.
 
+use larder_engine::cycle;
+
 use crate::args::ApplyArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::settings::Profile;
+use crate::wire_plan::PlanDoc;
+use crate::{bridge, removal, render_plan};
 
 pub(crate) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliError> {
-    let plan = super::read_plan(&args.file)?;
-    let _approval = plan.approval(context.settings().profile == Profile::Production);
-    Err(CliError::refused("this command is not wired to the engine"))
+    let file = super::read_plan(&args.file)?;
+    let approval = file.approval(context.settings().profile == Profile::Production);
+    let plan = file.plan(&bridge::classify).map_err(|bad| bad.in_file(&args.file))?;
+    let world = bridge::world(context)?;
+    let config = bridge::config(context);
+    let options = removal::options(context, &args.remove, approval);
+    if args.remove.dry_run {
+        let plan = cycle::checked(&world, &config, plan, &options)?;
+        context.printer.show(
+            || PlanDoc::from(plan.plan()),
+            || {
+                render_plan::preview(plan.plan(), &context.screen())
+                    + render_plan::NOTHING_WAS_REMOVED
+            },
+        );
+        return Ok(Exit::Done);
+    }
+    context.state_folder()?;
+    let outcome = {
+        let _progress = context.progress("Removing", None);
+        cycle::apply_plan(&world, &config, plan, &options, &context.meter)?
+    };
+    Ok(removal::finish(context, (&world, &config), &outcome, ""))
 }

@@ -51,14 +51,14 @@ pub(crate) fn check(global: &GlobalArgs, printer: &Printer) -> Result<Exit, CliE
 }
 
 /// Works with broken files too: it is how one finds them.
-pub(crate) fn path(global: &GlobalArgs, printer: &Printer) -> Result<Exit, CliError> {
+pub(crate) fn path(global: &GlobalArgs, printer: &Printer) -> Exit {
     let input = input(global);
     let files = input.places.files(input.config.as_deref()).into_iter();
     let files: Vec<FileSeen> =
         files.map(|(role, path)| FileSeen { role, found: path.is_file(), path }).collect();
     let screen = printer.screen(larder_core::size::Units::default(), larder_fs::now());
     printer.show(|| ConfigDoc::files(&files), || render_config::files(&files, &screen));
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 /// The file that `init` and `config set` write: the one that was named, else the user's. A link

@@ -1,33 +1,32 @@
 //! `larder du`.
 
 use larder_core::CacheKind;
+use larder_engine::du;
+use larder_engine::report::By;
 
 use crate::args::DuArgs;
-use crate::caches;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
+use crate::wire_status::DuDoc;
+use crate::{bridge, caches, render_du};
 
 pub(crate) fn run(context: &Context<'_>, args: &DuArgs) -> Result<Exit, CliError> {
-    let _caches = chosen(args)?;
-    let _roots = (context.gocache()?, context.gomodcache()?);
-    Err(CliError::refused("this command is not wired to the engine"))
+    let by = args.by.map_or(By::Kind, |by| by.0);
+    let chosen = du::settle(&caches::parse(&args.caches)?, by).map_err(misfit)?;
+    let world = bridge::world(context)?;
+    let report = {
+        let _progress = context.progress("Measuring", None);
+        du::du(&world, &chosen, by, Some(args.top), &context.meter)?
+    };
+    context.printer.show(|| DuDoc::from(&report), || render_du::du(&report, &context.screen()));
+    Ok(Exit::Done)
 }
 
-/// The caches that were named, or all that the key can tell apart.
-fn chosen(args: &DuArgs) -> Result<Vec<CacheKind>, CliError> {
-    let mut chosen = caches::parse(&args.caches)?;
-    if chosen.is_empty() {
-        chosen = CacheKind::ALL.to_vec();
-        chosen.retain(|cache| args.by.is_none_or(|by| by.0.fits(*cache)));
-    }
-    let misfit = args.by.and_then(|by| Some((by, chosen.iter().find(|c| !by.0.fits(**c))?)));
-    match misfit {
-        None => Ok(chosen),
-        Some((by, cache)) => {
-            let fits = CacheKind::ALL.into_iter().filter(|cache| by.0.fits(*cache));
-            let fits: Vec<&str> = fits.map(CacheKind::name).collect();
-            let what = format!("{cache} cannot be added up by {}", by.0.name());
-            Err(CliError::usage(what).hint(format!("that is for {}", fits.join(", "))))
-        }
-    }
+fn misfit(error: du::DoesNotFit) -> CliError {
+    let fits: Vec<&str> = CacheKind::ALL
+        .into_iter()
+        .filter(|cache| error.by.fits(*cache))
+        .map(CacheKind::name)
+        .collect();
+    CliError::usage(error.to_string()).hint(format!("that is for {}", fits.join(", ")))
 }

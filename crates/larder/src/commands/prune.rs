@@ -1,14 +1,26 @@
 //! `larder prune`.
 
-use crate::args::PruneArgs;
+use larder_engine::{Request, Verb};
+
+use crate::args::{PolicyArgs, PruneArgs};
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
-use crate::{caches, policy};
+use crate::{bridge, caches, removal};
 
 pub(crate) fn run(context: &Context<'_>, args: &PruneArgs) -> Result<Exit, CliError> {
-    let caches = caches::parse_for_prune(&args.caches)?;
-    policy::check(&args.policy, &caches)?;
-    let _roots = policy::roots(context.settings(), &args.policy)?;
-    context.may_act_at_once(&args.remove)?;
-    Err(CliError::refused("this command is not wired to the engine"))
+    removal::run(context, &request(context, &args.caches, &args.policy)?, &args.remove)
+}
+
+/// The request to remove what a policy no longer wants.
+pub(super) fn request(
+    context: &Context<'_>,
+    names: &[String],
+    policy: &PolicyArgs,
+) -> Result<Request, CliError> {
+    Ok(Request {
+        verb: Verb::Prune,
+        caches: if names.is_empty() { Vec::new() } else { caches::parse_for_prune(names)? },
+        wishes: bridge::wishes(policy)?,
+        arguments: context.request.clone(),
+    })
 }

@@ -1,9 +1,22 @@
 //! `larder status`.
 
+use larder_engine::status::status;
+
+use crate::bridge;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
+use crate::render_status;
+use crate::wire_status::StatusDoc;
 
 pub(crate) fn run(context: &Context<'_>) -> Result<Exit, CliError> {
-    let _roots = (context.gocache()?, context.gomodcache()?);
-    Err(CliError::refused("this command is not wired to the engine"))
+    let world = bridge::world(context)?;
+    let config = bridge::config(context);
+    let report = {
+        let _progress = context.progress("Measuring", None);
+        status(&world, &config, &context.meter)?
+    };
+    context
+        .printer
+        .show(|| StatusDoc::from(&report), || render_status::status(&report, &context.screen()));
+    Ok(Exit::Done)
 }

@@ -1,10 +1,121 @@
 //! `larder trash`.
 
-use crate::args::TrashArgs;
+use std::time::Duration;
+
+use larder_core::Size;
+use larder_engine::{Config, World, trash};
+use larder_fs::trash::Listed;
+
+use crate::args::{TrashArgs, TrashCommand};
+use crate::bridge;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
+use crate::render_trash;
+use crate::text::counted;
+use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc, TrashLine};
 
 pub(crate) fn run(context: &Context<'_>, args: &TrashArgs) -> Result<Exit, CliError> {
-    let _folder = (context.state_folder()?, &args.command);
-    Err(CliError::refused("this command is not wired to the engine"))
+    context.state_folder()?;
+    let here = (bridge::world(context)?, bridge::config(context));
+    match &args.command {
+        None | Some(TrashCommand::List) => list(context, &here),
+        Some(TrashCommand::Restore { id, replace }) => restore(context, &here, id, *replace),
+        Some(TrashCommand::Empty { older_than, dry_run, yes }) => {
+            empty(context, &here, *older_than, *dry_run, *yes)
+        }
+    }
+}
+
+type Here = (World, Config);
+
+fn list(context: &Context<'_>, (world, config): &Here) -> Result<Exit, CliError> {
+    let lines = lines(&trash::list(world, config, &context.meter)?, config);
+    show(context, &lines);
+    Ok(Exit::Done)
+}
+
+fn show(context: &Context<'_>, lines: &[TrashLine]) {
+    context
+        .printer
+        .show(|| TrashDoc::from(lines), || render_trash::trash(lines, &context.screen()));
+}
+
+fn lines(listed: &[Listed], config: &Config) -> Vec<TrashLine> {
+    listed
+        .iter()
+        .map(|entry| TrashLine {
+            id: entry.id.clone(),
+            cache: entry.caches.iter().map(|cache| cache.name()).collect::<Vec<_>>().join(","),
+            created_at: entry.created_at,
+            size: entry.size,
+            expires_at: entry.expires_at.unwrap_or(entry.created_at.plus(config.trash_keep)),
+        })
+        .collect()
+}
+
+/// Restores the one entry whose id begins so.
+fn restore(
+    context: &Context<'_>,
+    (world, config): &Here,
+    id: &str,
+    replace: bool,
+) -> Result<Exit, CliError> {
+    let mut ids: Vec<String> = trash::list(world, config, &context.meter)?
+        .into_iter()
+        .map(|entry| entry.id)
+        .filter(|known| !id.is_empty() && known.starts_with(id))
+        .collect();
+    ids.dedup();
+    let id = match ids.as_slice() {
+        [one] => one.as_str(),
+        [] => id,
+        [_, ..] => {
+            let what = format!("{id} is the beginning of {}", ids.join(" and "));
+            return Err(CliError::usage(what).hint("type more of it"));
+        }
+    };
+    let restored = {
+        let _progress = context.progress("Restoring", None);
+        trash::restore(world, config, id, replace, &context.meter)?
+    };
+    context.printer.show(
+        || RestoredDoc::new(id, &restored),
+        || render_trash::restored(id, &restored, &context.screen()),
+    );
+    Ok(bridge::exit(&restored))
+}
+
+fn empty(
+    context: &Context<'_>,
+    (world, config): &Here,
+    older_than: Option<Duration>,
+    dry_run: bool,
+    yes: bool,
+) -> Result<Exit, CliError> {
+    let now = context.now;
+    let goes = |entry: &Listed| older_than.is_none_or(|age| now.since(entry.created_at) >= age);
+    let mut listed = trash::list(world, config, &context.meter)?;
+    listed.retain(goes);
+    if dry_run || listed.is_empty() {
+        show(context, &lines(&listed, config));
+        return Ok(Exit::Done);
+    }
+    let total: Size = listed.iter().map(|entry| entry.size).sum();
+    let question = format!(
+        "Remove {}, {}, for good?",
+        counted(listed.len() as u64, "entry", "entries"),
+        context.settings().units.show(total.allocated.0)
+    );
+    if !yes && !context.printer.confirm(&question)? {
+        return Err(CliError::refused("the trash was not emptied"));
+    }
+    let emptied = {
+        let _progress = context.progress("Emptying", Some(total.allocated.0));
+        trash::empty(world, config, older_than, &context.meter)?
+    };
+    let doc = EmptiedDoc::new(&emptied);
+    let failed = doc.is_partial();
+    let text = render_trash::emptied(&emptied, &context.screen());
+    context.printer.show(|| doc, || text);
+    Ok(if failed { Exit::Partly } else { Exit::Done })
 }

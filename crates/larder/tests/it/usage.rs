@@ -1,5 +1,7 @@
 //! Mistakes on the command line end in 2, with what to type in place of it.
 
+use std::fmt::Write as _;
+
 use crate::Home;
 
 #[test]
@@ -32,7 +34,7 @@ fn mistakes_on_the_command_line() {
         ran.ends(2);
         assert_eq!(ran.out, "", "{line}: stdout is for answers");
         assert!(!ran.err.contains("secret"));
-        all.push_str(&format!("$ larder {line}\n{}\n", ran.err));
+        writeln!(all, "$ larder {line}\n{}", ran.err).unwrap();
     }
     insta::assert_snapshot!("mistakes", all);
 }
