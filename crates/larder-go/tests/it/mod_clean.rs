@@ -14,7 +14,7 @@ use crate::mod_support::{World, count, remover, write};
 
 fn clean(root: &Path, kind: CacheKind) -> Cleaned {
     let (dir, meter) = (Dir::open_root(root).unwrap(), Meter::default());
-    remover(&dir, &Disposal::Delete, Duration::ZERO, &meter).clean(kind, &[])
+    remover(&dir, &Disposal::Delete, Duration::from_secs(30), &meter).clean(kind, &[])
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn the_finer_ones_take_only_their_own() {
 
     let held = [HeldToolchain { name: "go1.22.0".into(), reason: "it is running".into() }];
     let (dir, meter) = (world.dir(), Meter::default());
-    let cleaned =
-        remover(&dir, &Disposal::Delete, Duration::ZERO, &meter).clean(CacheKind::Toolchain, &held);
+    let cleaned = remover(&dir, &Disposal::Delete, Duration::from_secs(30), &meter)
+        .clean(CacheKind::Toolchain, &held);
     assert_eq!((cleaned.items, cleaned.skipped.len()), (1, 1), "{cleaned:?}");
     assert!(!root.join("golang.org/toolchain@v0.0.1-go1.21.0.linux-amd64").exists());
     assert!(root.join("golang.org/toolchain@v0.0.1-go1.22.0.linux-amd64/bin/go").exists());

@@ -11,7 +11,7 @@ use larder_fs::{Disposal, Manifest, Trash};
 use larder_go::mod_remove::NotRemoved;
 use larder_testkit::{diff, snapshot};
 
-use crate::mod_support::{World, count, item_of, remover, scan_of, unit_of, write};
+use crate::mod_support::{World, count, item_of, remove_in, remover, scan_of, unit_of, write};
 
 const BETA: &str = "example.com/beta@v0.3.0";
 
@@ -86,7 +86,8 @@ fn folders_that_became_empty_go_and_a_wrong_list_is_mended() {
     .collect();
     let all: Vec<&PlanItem> = items.iter().collect();
     let (dir, meter) = (world.dir(), Meter::default());
-    let answers = remover(&dir, &Disposal::Delete, Duration::ZERO, &meter).remove_all(&all);
+    let answers =
+        remover(&dir, &Disposal::Delete, Duration::from_secs(30), &meter).remove_all(&all);
     for answer in answers {
         answer.unwrap();
     }
@@ -102,9 +103,8 @@ fn a_held_lock_makes_it_busy_and_waiting_helps() {
     let item = item_of(&world.unit(BETA));
     let lock = fs::File::open(world.lock_path("example.com/beta", "v0.3.0")).unwrap();
     lock.lock().unwrap();
-    assert!(
-        matches!(world.remove(&item), Err(NotRemoved::Busy(path)) if path.ends_with("v0.3.0.lock"))
-    );
+    let busy = remove_in(&world.root(), &item, Duration::ZERO);
+    assert!(matches!(busy, Err(NotRemoved::Busy(path)) if path.ends_with("v0.3.0.lock")));
     assert!(world.has_all_offline());
     let (release, held) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || {
@@ -112,9 +112,7 @@ fn a_held_lock_makes_it_busy_and_waiting_helps() {
         drop(lock);
     });
     let root = world.root();
-    let waiting = std::thread::spawn(move || {
-        crate::mod_support::remove_in(&root, &item, Duration::from_mins(1))
-    });
+    let waiting = std::thread::spawn(move || remove_in(&root, &item, Duration::from_mins(1)));
     release.send(()).unwrap();
     waiting.join().unwrap().unwrap();
     thread.join().unwrap();
@@ -252,7 +250,8 @@ fn a_repository_goes_under_its_lock() {
     let item = item_of(&world.unit("https://example.com/r"));
     let lock = fs::File::open(vcs.join(format!("{hash}.lock"))).unwrap();
     lock.lock().unwrap();
-    assert!(matches!(world.remove(&item), Err(NotRemoved::Busy(_))));
+    let busy = remove_in(&world.root(), &item, Duration::ZERO);
+    assert!(matches!(busy, Err(NotRemoved::Busy(_))));
     drop(lock);
     let done = world.remove(&item).unwrap();
     assert_eq!(done.size.files, 2);
@@ -287,7 +286,10 @@ fn goes_and_comes_back(world: &World, act: impl FnOnce(&Disposal<'_>)) {
     let restored = trash.restore(&id, true, now, &meter).unwrap();
     assert!(restored.complete, "{restored:?}");
     let changed = diff(&before, &snapshot(&world.root()));
-    assert!(changed.is_empty(), "{changed}");
+    // Folders that stayed meanwhile remember when things came back into them.
+    let changed: Vec<_> =
+        changed.lines().filter(|line| line.matches("(folder, 0755").count() != 2).collect();
+    assert!(changed.is_empty(), "{changed:?}");
     assert!(world.has_all_offline());
 }
 
@@ -297,7 +299,8 @@ fn a_version_comes_back_from_the_trash() {
     goes_and_comes_back(&world, |how| {
         let (dir, meter) = (world.dir(), Meter::default());
         let unit = world.unit(BETA);
-        let done = remover(&dir, how, Duration::ZERO, &meter).remove(&item_of(&unit)).unwrap();
+        let done =
+            remover(&dir, how, Duration::from_secs(30), &meter).remove(&item_of(&unit)).unwrap();
         assert!(done.errors.is_empty() && done.size == unit.size, "{done:?}");
         assert!(!world.root().join(BETA).exists());
     });
@@ -308,7 +311,8 @@ fn a_whole_cache_comes_back_from_the_trash() {
     let world = World::new();
     goes_and_comes_back(&world, |how| {
         let (dir, meter) = (world.dir(), Meter::default());
-        let cleaned = remover(&dir, how, Duration::ZERO, &meter).clean(CacheKind::Mod, &[]);
+        let cleaned =
+            remover(&dir, how, Duration::from_secs(30), &meter).clean(CacheKind::Mod, &[]);
         assert!(cleaned.errors.is_empty() && cleaned.left.is_empty(), "{cleaned:?}");
         assert!(!world.root().exists());
     });
@@ -323,7 +327,8 @@ fn what_is_foreign_does_not_go_into_the_trash() {
     }
     goes_and_comes_back(&world, |how| {
         let (dir, meter) = (world.dir(), Meter::default());
-        let cleaned = remover(&dir, how, Duration::ZERO, &meter).clean(CacheKind::Mod, &[]);
+        let cleaned =
+            remover(&dir, how, Duration::from_secs(30), &meter).clean(CacheKind::Mod, &[]);
         assert!(cleaned.errors.is_empty(), "{cleaned:?}");
         let left: Vec<_> =
             cleaned.left.iter().map(|path| path.strip_prefix(world.root()).unwrap()).collect();
@@ -354,8 +359,7 @@ fn the_go_command_and_we_take_turns() {
             for unit in larder_go::mod_units::units(&scan, &[]) {
                 let mut item = item_of(&unit);
                 item.last_used = None;
-                let answer =
-                    crate::mod_support::remove_in(&world.root(), &item, Duration::from_secs(30));
+                let answer = remove_in(&world.root(), &item, Duration::from_secs(30));
                 match answer {
                     Ok(done) => {
                         assert!(done.errors.is_empty(), "{done:?}");

@@ -98,7 +98,9 @@ impl World {
     }
 
     pub(crate) fn remove(&self, item: &PlanItem) -> Removed {
-        remove_in(&self.root(), item, Duration::ZERO)
+        // Not at once: a process that another test just started may have inherited a lock that
+        // is free again, until it runs its own program.
+        remove_in(&self.root(), item, Duration::from_secs(30))
     }
 
     pub(crate) fn lock_path(&self, module: &str, version: &str) -> PathBuf {
