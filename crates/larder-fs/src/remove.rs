@@ -324,6 +324,10 @@ impl<J: Judge> Work<'_, J> {
         folder: &Arc<Folder<State<J::Ctx>>>,
         handle: &Handle,
     ) -> io::Result<()> {
+        if self.meter.stopped() {
+            folder.data.stays.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
         let mut subfolders = Names::default();
         let mut seen = 0;
         let mut counted = worker.done.freed;
