@@ -121,7 +121,7 @@ fn announced(item: &PlanItem) -> Vec<PathBuf> {
 
 fn finish(entry: Entry, root: &Root, outcome: &mut Outcome) -> Result<(), EngineError> {
     let id = entry.id().to_owned();
-    let kept = entry.finish(clock::now(), None).map_err(|source| trash_error(root, source))?;
+    let kept = entry.finish(None).map_err(|source| trash_error(root, source))?;
     if kept {
         outcome.trash_id = Some(id);
     }

@@ -17,6 +17,7 @@ use crate::config::{Config, Profile};
 use crate::error::EngineError;
 use crate::measure::measure;
 use crate::plan::{Planned, plan};
+use crate::present::Present;
 use crate::request::Request;
 use crate::world::{Root, World};
 
@@ -40,8 +41,9 @@ pub struct Acted {
     pub planned: Planned,
     /// What applying it did.
     pub outcome: Outcome,
-    /// Of the given projects, those whose needs are all there afterwards, and how many there are.
-    pub buildable: Option<(usize, usize)>,
+    /// Of the given projects, those that still have everything of theirs that was there before,
+    /// looked at again afterwards; and how many projects there are.
+    pub untouched: Option<(usize, usize)>,
 }
 
 /// A plan that is not applied.
@@ -66,20 +68,23 @@ pub fn act(
     let started = Instant::now();
     let caches = request.settle()?;
     let _locks = lock(world, config, &caches, options, meter)?;
-    let mut planned = plan(world, config, request, false, meter)?;
+    let planned = plan(world, config, request, false, meter)?;
     let checked = checked(world, config, planned.plan.clone(), options)?;
     let before = planned.snapshot.as_ref().map(|snapshot| snapshot.sizes.clone());
     let mut outcome = apply(&checked, &hands(world, config, options, meter))?;
     report(world, &planned.caches, before, &mut outcome);
     outcome.duration = started.elapsed();
-    let buildable = planned.needs.take().map(|needs| {
-        let after = crate::present::Present::scan(world, &Meter::default());
-        let whole = needs.projects.iter().filter(|project| after.holds_all(project)).count();
-        let total = needs.projects.len();
-        planned.needs = Some(needs);
-        (whole, total)
-    });
-    Ok(Acted { planned, outcome, buildable })
+    let untouched = untouched(world, &planned);
+    Ok(Acted { planned, outcome, untouched })
+}
+
+/// Looks whether what projects need is still there.
+fn untouched(world: &World, planned: &Planned) -> Option<(usize, usize)> {
+    let projects = &planned.needs.as_ref()?.projects;
+    let before = Present::new(world, planned.snapshot.as_ref()?.modules.as_ref());
+    let after = Present::scan(world, &Meter::default());
+    let whole = projects.iter().filter(|project| after.holds_all_of(project, &before)).count();
+    Some((whole, projects.len()))
 }
 
 /// Applies a plan that was made earlier.

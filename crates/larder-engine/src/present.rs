@@ -52,9 +52,12 @@ impl Present {
         self.go.contains(version)
     }
 
-    /// Whether all that a project needs is there.
-    pub(crate) fn holds_all(&self, project: &Project) -> bool {
-        project.needed.iter().all(|needed| self.has_version(&needed.path, &needed.version))
+    /// Whether all that a project needs, and that was there before, is there.
+    pub(crate) fn holds_all_of(&self, project: &Project, before: &Self) -> bool {
+        let mut needed = project.needed.iter();
+        needed.all(|m| {
+            self.has_version(&m.path, &m.version) || !before.has_version(&m.path, &m.version)
+        })
     }
 }
 

@@ -68,16 +68,15 @@ pub(crate) fn finish(
     render_outcome::exit(outcome)
 }
 
-/// Whether the given projects still have all that they need.
+/// Whether the given projects still have what they had.
 fn offline(acted: &Acted) -> String {
-    match acted.buildable {
+    match acted.untouched {
         None | Some((_, 0)) => String::new(),
         Some((whole, all)) if whole == all => {
-            format!("All that {all} of {all} projects need is still here.\n")
+            format!("What {all} projects need is all still there: checked {all} of {all}.\n")
         }
         Some((whole, all)) => format!(
-            "Of {all} projects {whole} have all they need here; the others had not before either, \
-             or need the network.\n"
+            "Of {all} projects {whole} still have all they had; something else removed the rest.\n"
         ),
     }
 }
