@@ -114,6 +114,8 @@ fn module_tree(bench: &Bench) -> Result<PathBuf> {
 /// A copy for each round; where root will run it as nobody, nobody's own.
 fn copies(bench: &Bench, tree: &Path, of: &str) -> Result<Vec<PathBuf>> {
     if bench.sandbox.runs_as_nobody() {
+        // Its folder too: both tools remove the root of a cache itself.
+        quietly(Command::new("chown").arg("nobody").arg(&bench.dir))?;
         quietly(Command::new("chown").args(["-R", "nobody"]).arg(tree))?;
     }
     let name = tree.file_name().unwrap_or_default().to_string_lossy();

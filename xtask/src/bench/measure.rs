@@ -1,5 +1,6 @@
 //! Running contestants in turns, and what the rounds say together.
 
+use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -68,15 +69,20 @@ pub(super) fn in_turns(rounds: usize, contestants: &mut [Contestant]) -> Result<
     Ok(results)
 }
 
-/// Runs a command to its end, its output thrown away.
+/// Runs a command to its end, its answer thrown away.
 fn once(command: &mut Command) -> Result<Sample> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
-    let child = command.spawn().context("start")?;
+    let mut child = command.spawn().context("start")?;
+    let mut said = Vec::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.read_to_end(&mut said).context("read stderr")?; // until it ends
+    }
     let ended = child.wait4().context("wait")?;
     let wall = started.elapsed();
     if !ended.status.success() {
-        bail!("{}: {}", command.get_program().display(), ended.status);
+        let said = String::from_utf8_lossy(&said);
+        bail!("{}: {}: {}", command.get_program().display(), ended.status, said.trim());
     }
     let usage = ended.rusage;
     let memory = usage.maxrss as f64; // bytes on every system, wait4 sees to it
