@@ -16,6 +16,9 @@ use crate::status::Examined;
 /// Less than this is not worth a line.
 const WORTH: Allocated = Allocated(1_000_000);
 
+/// From this size on it is worth saying that the roots are not set.
+const WORTH_ASKING: Allocated = Allocated(1_000_000_000);
+
 /// All that is found, the most urgent first.
 pub(crate) fn find(examined: &Examined<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = [
@@ -24,6 +27,8 @@ pub(crate) fn find(examined: &Examined<'_>) -> Vec<Finding> {
         unneeded_versions(examined),
         unselected_toolchains(examined),
         incomplete_projects(examined),
+        unreadable_roots(examined),
+        no_roots(examined),
         stale_fuzz(examined),
         leftovers(examined),
         foreign_build(examined),
@@ -155,6 +160,36 @@ fn incomplete_projects(examined: &Examined<'_>) -> Option<Finding> {
             first.missing.first().map_or("", String::as_str),
         ),
         command: None,
+        frees: None,
+    })
+}
+
+/// A root that is missing, or a go.mod in it that cannot be parsed.
+fn unreadable_roots(examined: &Examined<'_>) -> Option<Finding> {
+    let error = examined.needs_error.as_ref()?;
+    Some(Finding {
+        id: "roots-unreadable",
+        cache: CacheKind::Mod,
+        severity: Severity::Warning,
+        message: format!("what the projects need is not known: {error}"),
+        command: Some("larder config show roots".to_owned()),
+        frees: None,
+    })
+}
+
+/// So many versions, and nobody has said where the projects are.
+fn no_roots(examined: &Examined<'_>) -> Option<Finding> {
+    let versions = examined.basis.snapshot.modules.as_ref()?.versions.len();
+    let size = examined.basis.snapshot.size(CacheKind::Mod).allocated;
+    (examined.config.roots.is_empty() && size >= WORTH_ASKING).then(|| Finding {
+        id: "roots-unset",
+        cache: CacheKind::Mod,
+        severity: Severity::Info,
+        message: format!(
+            "which of {} module versions are still needed is not known: say where your projects are",
+            number(versions)
+        ),
+        command: Some("larder prune mod --keep-used ~/src -n".to_owned()),
         frees: None,
     })
 }

@@ -31,6 +31,8 @@ pub(crate) struct Examined<'a> {
     pub(crate) config: &'a Config,
     pub(crate) basis: Basis,
     pub(crate) needs: Option<Needs>,
+    /// Why the needs of the roots are not known, although there are roots.
+    pub(crate) needs_error: Option<String>,
 }
 
 /// Measures everything and says what is worth doing.
@@ -38,16 +40,21 @@ pub fn status(world: &World, config: &Config, meter: &Meter) -> Result<StatusRep
     let builds = world.builds(RootKind::GoCache);
     let mut snapshot = scan(world, &ROWS, meter)?;
     // A root that is missing or a go.mod that cannot be parsed is no reason to show nothing.
-    let needs = world
+    let asked = world
         .gomodcache
         .dir()
         .filter(|_| !config.roots.is_empty())
-        .and_then(|dir| needs::needs(&config.roots, dir, &world.go, meter).ok());
+        .map(|dir| needs::needs(&config.roots, dir, &world.go, meter));
+    let (needs, needs_error) = match asked {
+        Some(Ok(needs)) => (Some(needs), None),
+        Some(Err(error)) => (None, Some(error.to_string())),
+        None => (None, None),
+    };
     if let Some(needs) = &needs {
         fill_needs(&mut snapshot, needs);
     }
     let basis = Basis::new(snapshot, live_since(&builds));
-    let examined = Examined { world, config, basis, needs };
+    let examined = Examined { world, config, basis, needs, needs_error };
     let mut findings = findings::find(&examined);
     let rows = ROWS
         .into_iter()
