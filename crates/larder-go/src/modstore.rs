@@ -154,14 +154,20 @@ impl Store {
     pub(crate) fn read_all(&mut self, mut wanted: Vec<Origin>, download: Option<&Dir>) {
         wanted.retain(|origin| !self.read.contains_key(origin));
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+        // Neighbours lie in the same folders, which then are opened once.
+        wanted.sort_by_key(|origin| self.order(*origin));
         let next = AtomicUsize::new(0);
         let store = &*self;
         let work = || {
             let mut done = Vec::new();
-            while let Some(origin) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((*origin, store.read_one(*origin, download)));
+            let mut folders = download.map(Folders::new);
+            loop {
+                let from = next.fetch_add(READ_AT_ONCE, Ordering::Relaxed);
+                let Some(part) = wanted.get(from..) else { return done };
+                for origin in part.iter().take(READ_AT_ONCE) {
+                    done.push((*origin, store.read_one(*origin, folders.as_mut())));
+                }
             }
-            done
         };
         // Few files are read sooner than threads are started.
         let results: Vec<_> = if wanted.len() < 32 || threads < 2 {
@@ -182,6 +188,13 @@ impl Store {
         }
     }
 
+    fn order(&self, origin: Origin) -> (&str, u32) {
+        match origin {
+            Origin::Cache(node) => (self.path_name(self.path_of(node)), node.0),
+            Origin::Folder(folder) => ("", folder),
+        }
+    }
+
     fn settle(&mut self, raw: &RawSummary) -> Summary {
         Summary {
             module: raw.module.as_deref().map(|path| self.path_id(path)),
@@ -190,11 +203,15 @@ impl Store {
         }
     }
 
-    fn read_one(&self, origin: Origin, download: Option<&Dir>) -> Result<RawSummary, String> {
+    fn read_one(
+        &self,
+        origin: Origin,
+        folders: Option<&mut Folders>,
+    ) -> Result<RawSummary, String> {
         match origin {
             Origin::Cache(node) => {
                 let (path, version) = &self.nodes[node.0 as usize];
-                read_cached(self.path_name(*path), version, download)
+                read_cached(self.path_name(*path), version, folders)
             }
             Origin::Folder(folder) => {
                 let file = self.folders[folder as usize].join("go.mod");
@@ -211,20 +228,50 @@ fn number(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
+/// How many files a thread takes at a time.
+const READ_AT_ONCE: usize = 16;
+
+/// Folders below `cache/download`, those on the way to the last one held open.
+struct Folders<'a> {
+    root: &'a Dir,
+    open: Vec<(String, Dir)>,
+}
+
+impl<'a> Folders<'a> {
+    fn new(root: &'a Dir) -> Self {
+        Self { root, open: Vec::new() }
+    }
+
+    fn enter(&mut self, path: &str) -> io::Result<&Dir> {
+        let parts = || path.split('/');
+        let shared = self.open.iter().zip(parts()).take_while(|(have, part)| have.0 == *part);
+        self.open.truncate(shared.count());
+        for part in parts().skip(self.open.len()) {
+            let above = self.open.last().map_or(self.root, |(_, dir)| dir);
+            let dir = above.open_dir(part.as_ref())?;
+            self.open.push((part.to_owned(), dir));
+        }
+        Ok(self.open.last().map_or(self.root, |(_, dir)| dir))
+    }
+}
+
 /// Reads `cache/download/PATH/@v/VERSION.mod` without touching its access time.
-fn read_cached(path: &str, version: &str, download: Option<&Dir>) -> Result<RawSummary, String> {
+fn read_cached(
+    path: &str,
+    version: &str,
+    folders: Option<&mut Folders>,
+) -> Result<RawSummary, String> {
     let (Some(folder), Some(file)) = (escape(path), escape_version(version)) else {
         return Err(format!("{path}@{version} cannot be in a module cache"));
     };
     let absent = || format!("the go.mod of {path}@{version} is not in the module cache");
-    let name = format!("{file}.mod");
-    let folder = Path::new(&folder).join("@v");
-    let read = download
+    let (folder, name) = (format!("{folder}/@v"), format!("{file}.mod"));
+    let read = folders
         .ok_or_else(absent)?
-        .open_path(&folder)
+        .enter(&folder)
         .and_then(|dir| dir.read(name.as_ref(), MAX_GO_MOD));
     match read {
-        Ok(text) => parse_summary(&folder.join(name), &text),
+        Ok(text) => parse_summary(&Path::new(&folder).join(name), &text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(absent()),
         Err(error) => Err(format!("the go.mod of {path}@{version} cannot be read: {error}")),
     }

@@ -152,7 +152,8 @@ struct Plan {
     pruned: bool,
     /// go.sum files, which name everything that the project ever met.
     sums: Vec<PathBuf>,
-    found: BTreeSet<NodeId>,
+    /// In no order, and some more than once.
+    found: Vec<NodeId>,
     whole: BTreeSet<String>,
 }
 
@@ -296,6 +297,8 @@ impl Work<'_> {
             let by = project.display.clone();
             let names = selector.select(project.go.as_deref(), project.toolchain.as_deref());
             toolchains.extend(names.into_iter().map(|name| ToolchainNeed { name, by: by.clone() }));
+            plan.found.sort_unstable();
+            plan.found.dedup();
             project.needed = plan.found.iter().map(|id| self.store.module_version(*id)).collect();
             project.needed.sort();
             project.whole_modules = plan.whole.into_iter().collect();
@@ -317,7 +320,7 @@ impl Plan {
             written: Vec::new(),
             pruned: false,
             sums: Vec::new(),
-            found: BTreeSet::new(),
+            found: Vec::new(),
             whole: BTreeSet::new(),
         }
     }

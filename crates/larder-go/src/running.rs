@@ -256,7 +256,8 @@ mod system {
     use super::{GoProcess, caches, show, uses_caches};
 
     pub(super) fn processes() -> Vec<GoProcess> {
-        let mut system = System::new();
+        // Where no process can be listed at all, none is known to run.
+        let Ok(mut system) = System::new() else { return Vec::new() };
         let names = ProcessRefreshKind::nothing().with_exe(UpdateKind::Always);
         system.refresh_processes_specifics(ProcessesToUpdate::All, true, names);
         let likely: Vec<_> = system
