@@ -125,7 +125,7 @@ fn read_export(peek: &mut Peek<'_>, at: u64, facts: &mut ArchiveFacts) -> Option
     }
     // A package that is compiled for one command's profile bears that in brackets.
     let path = export.string_of(peek, PKG, own.1)?;
-    facts.package = path.split(" [").next().unwrap_or_default().to_owned();
+    path.split(" [").next().unwrap_or_default().clone_into(&mut facts.package);
     Some(())
 }
 

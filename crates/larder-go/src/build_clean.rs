@@ -40,7 +40,7 @@ pub fn clean_build(
                 mine.complete = false;
                 break;
             }
-            let removal = clean_shard(root, shard, how, options.meter);
+            let removal = clean_shard(root, shard, *how, options.meter);
             options.meter.add(removal.freed.files, removal.freed.allocated.0);
             mine.merge(removal);
         }
@@ -57,7 +57,7 @@ pub fn clean_build(
     if let Ok(Some(meta)) = root.look(OsStr::new("log.txt"))
         && meta.kind == Kind::File
     {
-        removal.merge(dispose(how, root, OsStr::new("log.txt"), Path::new("log.txt")));
+        removal.merge(dispose(*how, root, OsStr::new("log.txt"), Path::new("log.txt")));
     }
     removal.left.extend(
         layout
@@ -85,7 +85,7 @@ pub fn clean_fuzz(
     Removal { complete: left.is_empty(), left, ..Removal::default() }
 }
 
-fn clean_shard(root: &Dir, shard: u8, how: &Disposal<'_>, meter: &Meter) -> Removal {
+fn clean_shard(root: &Dir, shard: u8, how: Disposal<'_>, meter: &Meter) -> Removal {
     let name = shard_name(shard);
     let mut removal = Removal { complete: true, ..Removal::default() };
     let opened = root.open_dir(OsStr::new(&name)).and_then(|dir| {
@@ -99,12 +99,10 @@ fn clean_shard(root: &Dir, shard: u8, how: &Disposal<'_>, meter: &Meter) -> Remo
     };
     let ours =
         |(entry, kind): &(std::ffi::OsString, Kind)| entry_of_kind(shard, entry, *kind).is_some();
-    if how.is_trash() && entries.iter().all(ours) {
-        let mut moved = dispose(how, root, OsStr::new(&name), Path::new(&name));
-        if moved.freed.files == 0 {
-            // A rename measures nothing; the names have just been counted.
-            moved.freed.files = entries.len() as u64;
-        }
+    if how.is_trash()
+        && entries.iter().all(ours)
+        && let Some(moved) = move_whole(root, &name, how, entries.len() as u64)
+    {
         return moved;
     }
     for (entry, kind) in &entries {
@@ -129,6 +127,20 @@ fn clean_shard(root: &Dir, shard: u8, how: &Disposal<'_>, meter: &Meter) -> Remo
     if removal.complete { remove_folder(root, &name, &dir, removal) } else { removal }
 }
 
+/// A folder of entries into the trash by one rename; `None` where the trash has one of this name,
+/// so that single entries must be put beside those that are in it.
+fn move_whole(root: &Dir, name: &str, how: Disposal<'_>, entries: u64) -> Option<Removal> {
+    let mut moved = dispose(how, root, OsStr::new(name), Path::new(name));
+    if moved.errors.iter().any(|(_, error)| error.kind() == io::ErrorKind::AlreadyExists) {
+        return None;
+    }
+    if moved.complete && moved.freed.files == 0 {
+        // A rename measures nothing; the names have just been counted.
+        moved.freed.files = entries;
+    }
+    Some(moved)
+}
+
 /// The emptied folder itself. Where a go command has put something into it again, it stays.
 fn remove_folder(root: &Dir, name: &str, dir: &Dir, mut removal: Removal) -> Removal {
     let allocated = dir.meta().map_or(0, |meta| meta.allocated);
@@ -144,7 +156,7 @@ fn remove_folder(root: &Dir, name: &str, dir: &Dir, mut removal: Removal) -> Rem
     removal
 }
 
-fn dispose(how: &Disposal<'_>, dir: &Dir, name: &OsStr, rel: &Path) -> Removal {
+fn dispose(how: Disposal<'_>, dir: &Dir, name: &OsStr, rel: &Path) -> Removal {
     let quiet = Meter::default();
     how.dispose(dir, name, rel, &Everything, (), &RemoveOptions { threads: 1, meter: &quiet })
 }

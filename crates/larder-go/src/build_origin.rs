@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::module_path::{unescape, unescape_version};
 
@@ -49,12 +49,15 @@ pub struct OwnerContext {
     pub modules: Vec<(String, String)>,
 }
 
+/// For each folder of a package, where its go.mod is and which module that names.
+type Projects = HashMap<PathBuf, Option<(PathBuf, Box<str>)>>;
+
 /// Tells origins, and remembers where go.mod files are.
 #[derive(Debug)]
 pub(crate) struct Origins<'a> {
     context: &'a OwnerContext,
     gomodcache: Option<String>,
-    projects: Mutex<HashMap<PathBuf, Option<(PathBuf, Box<str>)>>>,
+    projects: Mutex<Projects>,
 }
 
 impl<'a> Origins<'a> {
@@ -187,7 +190,7 @@ impl<'a> Origins<'a> {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Option<(PathBuf, Box<str>)>>> {
+    fn lock(&self) -> MutexGuard<'_, Projects> {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@
 //! hash what is not known here; they are some thousandths of the bytes.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -149,6 +149,9 @@ struct Pending {
     platform: String,
 }
 
+/// A folder of entries and the names in it.
+type Listed = (Dir, Vec<(OsString, Kind)>);
+
 /// What one folder of entries gave.
 struct Seen {
     shard: u8,
@@ -214,7 +217,7 @@ impl Work<'_> {
     }
 
     /// The names in a folder of entries, where the inventory has any there.
-    fn names(&self, shard: u8) -> io::Result<Option<(Dir, Vec<(std::ffi::OsString, Kind)>)>> {
+    fn names(&self, shard: u8) -> io::Result<Option<Listed>> {
         let known = &self.inventory.shards[usize::from(shard)];
         if known.outputs.is_empty() && known.actions.is_empty() {
             return Ok(None);

@@ -31,6 +31,7 @@ use larder_core::{EntryId, Meter, PlanItem, Size, Target, Time};
 use larder_fs::{Dir, Disposal, Everything, Kind, Meta, RemoveOptions};
 
 use crate::build_layout::{EntryName, STAGED, classify, entry_name, shard_name, shard_of};
+use crate::build_scan::{folder_size, size_of};
 use crate::fuzz;
 
 /// Threads where none are asked for: where each unlink waits for the disk they wait together.
@@ -299,6 +300,13 @@ impl<'a> Remover<'a> {
         {
             return Ok(size);
         }
+        // Into the trash a folder goes unmeasured, so it is measured here: it has one file.
+        let unmeasured = match dir.look(name) {
+            Ok(Some(meta)) if self.how.is_trash() && meta.kind == Kind::Folder => {
+                size_of(&meta) + folder_size(dir, name).unwrap_or_default()
+            }
+            _ => Size::default(),
+        };
         let quiet = Meter::default();
         let options = RemoveOptions { threads: 1, meter: &quiet };
         let removal = self.how.dispose(dir, name, rel, &Everything, (), &options);
@@ -308,7 +316,7 @@ impl<'a> Remover<'a> {
                 path: dir.path().join(name),
                 source: io::Error::other("a file system is mounted below it"),
             }),
-            None => Ok(removal.freed),
+            None => Ok(removal.freed + unmeasured),
         }
     }
 }

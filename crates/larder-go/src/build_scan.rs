@@ -242,7 +242,7 @@ fn inside(dir: &Dir, name: &OsStr, meta: &Meta, notes: &mut Notes) -> Size {
     })
 }
 
-fn folder_size(dir: &Dir, name: &OsStr) -> io::Result<Size> {
+pub(crate) fn folder_size(dir: &Dir, name: &OsStr) -> io::Result<Size> {
     let folder = dir.open_dir(name)?;
     let mut size = Size::default();
     for (name, _) in folder.entries()? {

@@ -7,6 +7,16 @@ mod needs;
 mod running;
 
 #[cfg(unix)]
+mod build_crash;
+#[cfg(unix)]
+mod build_owner;
+#[cfg(unix)]
+mod build_remove;
+#[cfg(unix)]
+mod build_scan;
+#[cfg(unix)]
+mod build_support;
+#[cfg(unix)]
 mod mod_child;
 #[cfg(unix)]
 mod mod_clean;
