@@ -74,7 +74,7 @@ fn version_unit(cache: CacheKind, version: &ModVersion) -> Option<Unit> {
     if paths.is_empty() {
         return None;
     }
-    let odd = "its folder holds a symlink or a device, which Go never extracts";
+    let odd = "its folder holds a symlink, a device or a mount point, which Go never extracts";
     Some(Unit {
         cache,
         subject: format!("{}@{}", version.module, version.version),

@@ -409,10 +409,15 @@ impl Visitor for Notes<'_> {
     }
 
     fn skipped(&mut self, parent: &Place, name: &OsStr, _why: Skip) {
-        if let Place::Slot(slot, _) = *parent {
-            self.shared.with(|tables| tables.slots[slot as usize].1.odd += 1);
-        }
-        let path = self.path_of(*parent, name);
+        // In a thing that goes whole or not at all, it is that thing which is not as it should be.
+        let path = if let Place::Slot(slot, _) = *parent {
+            self.shared.with(|tables| {
+                tables.slots[slot as usize].1.odd += 1;
+                slot_path(tables, slot)
+            })
+        } else {
+            self.path_of(*parent, name)
+        };
         let size = Size::default();
         self.strangers.push(Stranger { path, kind: Kind::Folder, size, mount_point: true });
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use larder_core::{CacheKind, Meter};
 use larder_fs::{Dir, Disposal};
 use larder_go::mod_clean::Cleaned;
+use larder_go::mod_scan::ForeignKind;
 use larder_go::mod_units::HeldToolchain;
 
 use crate::mod_support::{World, count, remover, write};
@@ -138,4 +139,70 @@ fn read_only_folders_go_for_a_user_who_is_not_root() {
     let output = crate::mod_child::run(&mut child, "clean", &world.root());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert!(!world.root().exists());
+}
+
+/// Mounts an empty file system at a folder, for as long as this lives.
+#[cfg(target_os = "linux")]
+struct Mounted(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Mounted {
+    /// `None` without the right to mount.
+    fn at(path: &Path) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let output = mount.args(["-t", "tmpfs", "none"]).arg(path).output().ok()?;
+        output.status.success().then(|| Self(path.to_owned()))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn mount_points_are_listed_and_stay() {
+    let world = World::new();
+    let root = world.root();
+    let places = ["example.com/mounted@v1.0.0", "cache/download/mounted.com", "mounted"];
+    let mounts: Vec<_> = places.iter().filter_map(|name| Mounted::at(&root.join(name))).collect();
+    // In an extracted version too; that version stays as it is.
+    let inside = root.join("example.com/beta@v0.3.0/deep/mounted");
+    fs::create_dir_all(&inside).unwrap();
+    let inside = Mounted::at(&inside);
+    if mounts.len() < places.len() || inside.is_none() {
+        eprintln!("not tested: without the right to mount");
+        return;
+    }
+    for name in places {
+        write(root.join(name).join("file"), "mine");
+    }
+    let scan = world.scan();
+    let found: Vec<_> = scan
+        .foreign
+        .iter()
+        .filter(|thing| thing.kind == ForeignKind::MountPoint)
+        .map(|thing| thing.path.to_str().unwrap())
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "cache/download/mounted.com",
+            "example.com/beta@v0.3.0",
+            "example.com/mounted@v1.0.0",
+            "mounted",
+        ]
+    );
+    assert!(world.unit("example.com/beta@v0.3.0").hold.is_some());
+    drop(inside);
+    let cleaned = clean(&root, CacheKind::Mod);
+    for name in places {
+        assert_eq!(fs::read_to_string(root.join(name).join("file")).unwrap(), "mine", "{name}");
+    }
+    assert_eq!(cleaned.left.len(), places.len(), "{cleaned:?}");
+    assert!(!root.join("example.com/!alpha").exists());
 }

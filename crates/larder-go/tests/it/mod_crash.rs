@@ -2,7 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
-use std::process::Command;
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::process::{Command, Output};
 
 use larder_go::mod_remove::NotRemoved;
 
@@ -11,7 +13,8 @@ use crate::mod_support::{World, item_of, scan_of};
 
 const BETA: &str = "example.com/beta@v0.3.0";
 
-/// Every call that changes a folder is a step; before each of them the process dies once.
+/// Every call between taking the lock and the end is a step; before each of them the process dies
+/// once.
 #[test]
 fn killed_at_every_step_the_cache_stays_usable_and_a_second_run_finishes() {
     if Command::new("strace").arg("-V").output().is_err() {
@@ -19,26 +22,46 @@ fn killed_at_every_step_the_cache_stays_usable_and_a_second_run_finishes() {
         return;
     }
     let world = World::new();
-    let mut steps = 0;
-    for (call, flag) in [("unlinkat", ""), ("openat", "O_EXCL"), ("fchmod", ""), ("flock", "")] {
-        for when in 1.. {
-            world.heals();
-            let mut command = world.sandbox.command("strace");
-            command.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={call}"));
-            // Of the many files opened only those made new are steps; they come late.
-            let when_arg = if flag.is_empty() { when } else { when + 40 };
-            command.arg("-e").arg(format!("inject={call}:signal=SIGKILL:when={when_arg}"));
-            command.arg(std::env::current_exe().unwrap());
-            let status = arm(&mut command, BETA, &world.root()).output().unwrap().status;
-            let killed = !status.success();
-            check(&world);
-            steps += u32::from(killed);
-            if !killed || when > 60 {
-                break;
-            }
+    let mut kills = 0;
+    let steps = steps(&world);
+    world.heals();
+    for (call, when) in steps {
+        let inject = format!("inject={call}:signal=SIGKILL:when={when}");
+        let output = strace(&world, &["-e", &format!("trace={call}"), "-e", &inject]);
+        kills += u32::from(!output.status.success());
+        check(&world);
+    }
+    assert!(kills >= 10, "it was killed only {kills} times");
+}
+
+fn strace(world: &World, args: &[&str]) -> Output {
+    let mut command = world.sandbox.command("strace");
+    command.args(["-f", "-qq", "-o"]).arg(world.sandbox.root().join("trace")).args(args);
+    command.arg(std::env::current_exe().unwrap());
+    arm(&mut command, BETA, &world.root()).output().unwrap()
+}
+
+/// The calls of one undisturbed run that change something or take a lock, from the version's lock
+/// on: which call, and when it comes, as strace counts, by thread.
+fn steps(world: &World) -> BTreeSet<(String, usize)> {
+    let calls = "openat,unlinkat,fchmod,fchmodat,mkdirat,renameat2,flock,ftruncate";
+    let output = strace(world, &["-e", &format!("trace={calls}")]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let trace = fs::read_to_string(world.sandbox.root().join("trace")).unwrap();
+    let mut steps = BTreeSet::new();
+    let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut locked = false;
+    for line in trace.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
+        let count = counts.entry((thread, call)).or_default();
+        *count += 1;
+        locked |= rest.contains("v0.3.0.lock");
+        if locked && (call != "openat" || rest.contains("O_CREAT")) {
+            steps.insert((call.to_owned(), *count));
         }
     }
-    assert!(steps > 10, "only {steps} steps were met");
+    steps
 }
 
 /// After a kill: Go can do its work at once, and so can we.

@@ -354,7 +354,7 @@ fn the_go_command_and_we_take_turns() {
             }
             rounds
         });
-        while removed < 60 {
+        while removed < 30 {
             let scan = scan_of(&world.root());
             for unit in larder_go::mod_units::units(&scan, &[]) {
                 let mut item = item_of(&unit);
