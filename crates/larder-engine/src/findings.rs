@@ -179,7 +179,7 @@ fn unreadable_roots(examined: &Examined<'_>) -> Option<Finding> {
 
 /// So many versions, and nobody has said where the projects are.
 fn no_roots(examined: &Examined<'_>) -> Option<Finding> {
-    let versions = examined.basis.snapshot.modules.as_ref()?.versions.len();
+    let versions = examined.basis.snapshot.units(CacheKind::Mod).count();
     let size = examined.basis.snapshot.size(CacheKind::Mod).allocated;
     (examined.config.roots.is_empty() && size >= WORTH_ASKING).then(|| Finding {
         id: "roots-unset",
