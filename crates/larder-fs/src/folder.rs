@@ -97,6 +97,8 @@ impl<T> Drop for Folder<T> {
 pub(crate) struct Pool<T> {
     limit: usize,
     open: Mutex<VecDeque<Weak<Folder<T>>>>,
+    /// Held by whoever opens closed folders again: the others mostly need the same ones.
+    reopening: Mutex<()>,
 }
 
 impl<T> Pool<T> {
@@ -106,7 +108,7 @@ impl<T> Pool<T> {
     }
 
     pub(crate) fn with_limit(limit: usize) -> Self {
-        Self { limit, open: Mutex::new(VecDeque::new()) }
+        Self { limit, open: Mutex::default(), reopening: Mutex::default() }
     }
 
     /// Remembers that `folder` is open, and closes others where these are too many.
@@ -131,6 +133,7 @@ impl<T> Pool<T> {
         if let Some(handle) = folder.held() {
             return Ok(handle);
         }
+        let _alone = lock(&self.reopening);
         let mut closed = Vec::new();
         let mut at = Arc::clone(folder);
         let mut handle = loop {
@@ -143,14 +146,18 @@ impl<T> Pool<T> {
             };
             closed.push(std::mem::replace(&mut at, parent));
         };
+        // The way back up needs the nearest ones first, and then some to begin from further up.
+        let step = (closed.len() / (self.limit / 4)).max(1);
         while let Some(folder) = closed.pop() {
             let next = handle.open_dir(&folder.name)?;
             if next.identity()? != folder.identity {
                 return Err(io::Error::other("another folder took its place"));
             }
             handle = Arc::new(next);
-            *lock(&folder.handle) = Some(Arc::clone(&handle));
-            self.keep(&folder);
+            if closed.len() < self.limit / 2 || closed.len() % step == 0 {
+                *lock(&folder.handle) = Some(Arc::clone(&handle));
+                self.keep(&folder);
+            }
         }
         Ok(handle)
     }

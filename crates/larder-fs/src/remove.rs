@@ -105,7 +105,10 @@ pub fn remove<J: Judge>(
         match kind {
             Ok(None) => {}
             Ok(Some(meta)) if meta.kind == Kind::Folder => work.enter_folder(worker, top, name),
-            Ok(Some(_)) => work.remove_file(worker, top, name, &ByName { work, folder: top, name }),
+            Ok(Some(_)) => {
+                work.remove_file(worker, top, name, &ByName { work, folder: top, name });
+                work.report(&mut Size::default(), worker);
+            }
             Err(error) => work.failed(worker, top, name, error),
         }
     })

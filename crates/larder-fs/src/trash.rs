@@ -21,10 +21,10 @@ use larder_core::{CacheKind, Meter, Size, Time};
 use crate::dir::{Dir, Kind, Meta};
 use crate::folder::lock;
 use crate::lock::{FileLock, LockError};
-use crate::remove::{Everything, Removal, RemoveOptions, remove};
+use crate::remove::{Everything, Removal, RemoveOptions, remove, remove_contents};
 use crate::trash_dirs::Dirs;
 use crate::trash_manifest::{
-    BUSY, CONTENTS, Contents, Header, INCOMING, MANIFEST, ROOT, Stage, TREE, announce,
+    BUSY, CONTENTS, Contents, Header, INCOMING, MANIFEST, ROOT, Stage, TREE, announce, note_left,
 };
 use crate::walk::{Links, Visitor, WalkOptions, walk};
 use crate::{stage, trash_copy};
@@ -449,7 +449,7 @@ impl Entry {
 
     /// Marks the entry as complete, with its size where the caller knows it. An entry into which
     /// nothing was moved goes again; then this is `false`.
-    pub fn finish(mut self, now: Time, size: Option<Size>) -> Result<bool, TrashError> {
+    pub fn finish(mut self, size: Option<Size>) -> Result<bool, TrashError> {
         let path = self.folder.path().to_owned();
         let failed = |source| TrashError::Io { path: path.clone(), source };
         if self.taken.load(Ordering::Relaxed) == 0 {
@@ -462,7 +462,8 @@ impl Entry {
             return Ok(false);
         }
         self.header.copied |= self.copied.load(Ordering::Relaxed);
-        self.header.finish(now, size);
+        note_left(&self.folder, &self.root, &lock(&self.known)).map_err(failed)?;
+        self.header.finish(size);
         self.header.write(&self.folder).map_err(failed)?;
         Ok(true)
     }
@@ -541,10 +542,24 @@ pub(crate) fn busy(folder: &Dir) -> Result<FileLock, LockError> {
 
 /// Removes an entry for good, its manifest last, so that what is left of it stays ours to remove.
 pub(crate) fn discard(home: &Dir, name: &OsStr, folder: &Dir, meter: &Meter) -> Removal {
-    let options = RemoveOptions { threads: 0, meter };
-    let mut removal = remove(folder, OsStr::new(TREE), &Everything, (), &options);
-    removal.merge(remove(folder, OsStr::new(ROOT), &Everything, (), &options));
-    removal.merge(remove(folder, OsStr::new(INCOMING), &Everything, (), &options));
+    let mut removal = Removal { complete: true, ..Removal::default() };
+    for part in [TREE, ROOT, INCOMING] {
+        // These folders are ours and no part of what was kept, so they do not count as freed.
+        match folder.open_dir(OsStr::new(part)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => removal.errors.push((folder.path().join(part), error)),
+            Ok(dir) => {
+                let options = RemoveOptions { threads: 0, meter };
+                removal.merge(remove_contents(&dir, &Everything, (), &options));
+            }
+        }
+        if removal.complete
+            && let Err(error) = folder.rmdir(OsStr::new(part))
+        {
+            removal.errors.push((folder.path().join(part), error));
+        }
+        removal.complete &= removal.errors.is_empty();
+    }
     if !removal.complete {
         return removal;
     }

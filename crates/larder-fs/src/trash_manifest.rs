@@ -50,7 +50,6 @@ pub(crate) struct Header {
     /// Nanoseconds since the epoch, as all times here.
     created_at: i64,
     expires_at: Option<i64>,
-    finished_at: Option<i64>,
     root: Text,
     pub(crate) root_identity: (u64, u64),
     caches: Vec<String>,
@@ -74,6 +73,7 @@ enum Text {
 #[serde(untagged)]
 enum Line {
     Parent { parent: Text, mode: u32, modified: i64 },
+    Left { left: Text, modified: i64 },
     Item { path: Text, mode: Option<u32> },
 }
 
@@ -89,6 +89,8 @@ pub(crate) struct Parent {
 pub(crate) struct Contents {
     /// Folders above moved things, relative to the root.
     pub(crate) parents: HashMap<PathBuf, Parent>,
+    /// When these folders were last changed by the moves; only known where they came to an end.
+    pub(crate) left: HashMap<PathBuf, Time>,
     /// Moved folders that deny their owner writing, with their modes: a move has to lift that for
     /// a moment.
     pub(crate) sealed: HashMap<PathBuf, u32>,
@@ -108,7 +110,6 @@ impl Header {
             stage: Stage::Filling,
             created_at: what.created_at.unix_nanos(),
             expires_at: what.expires_at.map(Time::unix_nanos),
-            finished_at: None,
             root: Text::new(root.as_os_str()),
             root_identity,
             caches: what.caches.iter().map(|cache| cache.name().to_owned()).collect(),
@@ -143,9 +144,8 @@ impl Header {
         stage::sync_folder(folder.path())
     }
 
-    pub(crate) fn finish(&mut self, now: Time, size: Option<Size>) {
+    pub(crate) fn finish(&mut self, size: Option<Size>) {
         self.stage = Stage::Complete;
-        self.finished_at = Some(now.unix_nanos());
         self.size = size.map(|size| (size.files, size.logical.0, size.allocated.0));
     }
 
@@ -159,10 +159,6 @@ impl Header {
 
     pub(crate) fn expires_at(&self) -> Option<Time> {
         self.expires_at.map(Time::from_unix_nanos)
-    }
-
-    pub(crate) fn finished_at(&self) -> Option<Time> {
-        self.finished_at.map(Time::from_unix_nanos)
     }
 
     /// Its size, as far as it was recorded.
@@ -202,6 +198,21 @@ pub(crate) fn announce(
         let mode = meta.sealed().then_some(meta.mode);
         known.sealed.extend(mode.map(|mode| (path.clone(), mode)));
         write_line(&mut out, &Line::Item { path: Text::new(path.as_os_str()), mode })?;
+    }
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()
+}
+
+/// Writes down in what state the moves left the folders above them, so that a restore can tell
+/// whether anybody else changed one.
+pub(crate) fn note_left(folder: &Dir, root: &Dir, known: &Contents) -> io::Result<()> {
+    let file = folder.handle().open_append(OsStr::new(CONTENTS))?;
+    let mut out = BufWriter::with_capacity(1 << 16, file);
+    for path in known.parents.keys() {
+        // Gone by now, or something else: then there is nothing to compare with.
+        let Ok(meta) = root.open_path(path).and_then(|dir| dir.meta()) else { continue };
+        let left = Text::new(path.as_os_str());
+        write_line(&mut out, &Line::Left { left, modified: meta.modified.unix_nanos() })?;
     }
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()
@@ -251,6 +262,10 @@ pub(crate) fn contents(folder: &Dir) -> io::Result<Contents> {
                 if let Some(path) = parent.path() {
                     contents.parents.entry(path).or_insert(Parent { mode, modified });
                 }
+            }
+            Line::Left { left, modified } => {
+                let modified = Time::from_unix_nanos(modified);
+                contents.left.extend(left.path().map(|path| (path, modified)));
             }
             Line::Item { path, mode: Some(mode) } => {
                 contents.sealed.extend(path.path().map(|path| (path, mode)));

@@ -190,12 +190,12 @@ fn restore_tree(
     for part in parts {
         restore.tree = folder.open_dir(OsStr::new(part))?;
         restore.visited.push(Visited { rel: PathBuf::new(), made, before, like: None });
-        restore.run(header.finished_at());
+        restore.run();
         // Copies stay in the trash until all of them are back.
         nothing_left &= header.copied || restore.tree.entries()?.is_empty();
     }
-    if let (Some(entry), Some(Replace { now, .. })) = (restore.aside.take(), &restore.replace) {
-        entry.finish(*now, None).map_err(io::Error::other)?;
+    if let Some(entry) = restore.aside.take() {
+        entry.finish(None).map_err(io::Error::other)?;
     }
     let mut done = restore.done;
     done.complete =
@@ -231,14 +231,14 @@ fn make_root(root: &Path) -> io::Result<bool> {
 
 impl Restore<'_> {
     /// Goes through one tree, from the folders that were visited already.
-    fn run(&mut self, finished_at: Option<Time>) {
+    fn run(&mut self) {
         self.visit(Path::new(""));
         while let Some(rel) = self.waiting.pop() {
             if !self.means.meter.stopped() {
                 self.visit(&rel);
             }
         }
-        self.put_right(finished_at);
+        self.put_right();
     }
 
     /// Puts back what the tree holds in `rel`.
@@ -382,7 +382,7 @@ impl Restore<'_> {
 
     /// Takes away what is empty in the trash, and gives folders the modes and times that they
     /// had, from the deepest up.
-    fn put_right(&mut self, finished_at: Option<Time>) {
+    fn put_right(&mut self) {
         while let Some(visited) = self.visited.pop() {
             if let (false, Some(above), Some(name)) =
                 (self.means.copied, visited.rel.parent(), visited.rel.file_name())
@@ -390,7 +390,7 @@ impl Restore<'_> {
                 // Fails where something is left in it, and should.
                 let _ = self.tree.open_path(above).and_then(|above| above.rmdir(name));
             }
-            if let Err(error) = self.put_right_one(&visited, finished_at) {
+            if let Err(error) = self.put_right_one(&visited) {
                 self.done.errors.push((self.root.path().join(&visited.rel), error));
             }
         }
@@ -408,15 +408,16 @@ impl Restore<'_> {
         }
     }
 
-    fn put_right_one(&self, visited: &Visited, finished_at: Option<Time>) -> io::Result<()> {
+    fn put_right_one(&self, visited: &Visited) -> io::Result<()> {
         let folder = self.root.open_path(&visited.rel)?;
         if let Some(like) = visited.like {
             folder.handle().set_modified(like.modified)?;
             return folder.handle().set_mode(like.mode);
         }
         let Some(parent) = self.contents.parents.get(&visited.rel) else { return Ok(()) };
-        // Only our own moves changed it since it was written down, so its time can be as it was.
-        let untouched = finished_at.is_none_or(|end| visited.before <= end);
+        // Where only our own moves changed it since it was written down, its time is as it was.
+        let left = self.contents.left.get(&visited.rel);
+        let untouched = left.is_none_or(|left| visited.before == *left);
         if visited.made || untouched {
             folder.handle().set_modified(parent.modified)?;
         }
