@@ -40,6 +40,7 @@ fn a_busy_go_command_is_seen_with_its_caches() {
         return;
     }
     let sandbox = GoSandbox::new();
+    sandbox.warm();
     let mut child = start(&sandbox);
     let process = wait_for(child.id());
     let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()).unwrap();
