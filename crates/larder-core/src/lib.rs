@@ -9,6 +9,7 @@ pub mod build_inventory;
 pub mod build_planner;
 pub mod cache;
 pub mod check;
+pub mod count;
 pub mod finding;
 pub mod outcome;
 pub mod plan;

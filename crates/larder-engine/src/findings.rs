@@ -3,13 +3,13 @@
 //! `frees` is what planning that very command on the same measurement says, so the number on the
 //! screen is the number freed.
 
+use larder_core::count::grouped;
 use larder_core::time::{Age, Typed};
 use larder_core::{Allocated, CacheKind, Finding, Policy, Severity, Unit};
 use larder_fs::disk;
 use larder_go::fuzz;
 use larder_go::trim::{TRIM_AGE, trim_state, untrimmed};
 
-use crate::present::number;
 use crate::select::Selection;
 use crate::status::Examined;
 
@@ -315,4 +315,8 @@ fn roots(examined: &Examined<'_>) -> String {
         }
     };
     examined.config.roots.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn number(count: usize) -> String {
+    grouped(count as u64)
 }

@@ -74,29 +74,3 @@ pub(crate) fn source_of(examined: &Examined<'_>, package: &str) -> Option<PathBu
         .max_by_key(|(length, _)| *length)
         .map(|(_, dir)| dir)
 }
-
-/// A count with its thousands apart: `1,640`.
-pub(crate) fn number(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::number;
-
-    #[test]
-    fn thousands_stand_apart() {
-        assert_eq!(number(0), "0");
-        assert_eq!(number(999), "999");
-        assert_eq!(number(1640), "1,640");
-        assert_eq!(number(12_345_678), "12,345,678");
-    }
-}

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 
 use larder_core::build_planner::{BuildSelection, Chosen, Shielded, Why};
+use larder_core::count::counted;
 use larder_core::{
     ActionRef, BuildInventory, CacheKind, EntryId, EntryKey, Kept, Meter, OutputRef, PlanItem,
     Size, Target, Time,
@@ -158,21 +159,7 @@ fn kept(shielded: &Shielded) -> Kept {
 }
 
 fn entries(count: u64) -> String {
-    let word = if count == 1 { "entry" } else { "entries" };
-    format!("{} build {word}", grouped(count))
-}
-
-/// A count with a comma before each three digits.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    counted(count, "build entry", "build entries")
 }
 
 #[cfg(test)]

@@ -6,23 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use larder_core::Time;
+pub use larder_core::count::{counted, grouped};
 use larder_core::time::Age;
 
 /// What stands where there is nothing to say.
 pub const NOTHING: &str = "–";
-
-/// `1,212`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// `9,999`, then `412 k`, `1.1 M`: what a column has room for.
 pub fn short_count(number: u64) -> String {
@@ -32,11 +20,6 @@ pub fn short_count(number: u64) -> String {
         999_500..999_950_000 => format!("{:.1} M", number as f64 / 1e6),
         _ => format!("{:.1} G", number as f64 / 1e9),
     }
-}
-
-/// `1 toolchain`, `1,212 toolchains`.
-pub fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
 /// How long ago, `now` for the last minute.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use larder_core::count::grouped;
 
 use super::measure::{Contestant, in_turns};
 use super::report::{Goal, Row};
@@ -21,7 +22,7 @@ pub(super) fn warm(bench: &Bench) -> Result<Vec<Row>> {
     let entries = bench.size(ENTRIES);
     let tree = bench.tree("gocache", "scan", &[entries.to_string()])?;
     let runs = in_turns(bench.rounds(), &mut contestants(bench, &tree, PEERS))?;
-    let what = format!("scan of {} files, warm", grouped(entries));
+    let what = format!("scan of {} files, warm", grouped(entries as u64));
     let mut rows = vec![Row::alone(&what, &runs[0], Goal::Each(0.85e-6, entries))];
     for (other, goal) in runs[1..].iter().zip([1.9, 1.3, 1.3].map(Goal::Times)) {
         rows.push(Row::pair(&what, &runs[0], other, goal));
@@ -34,7 +35,7 @@ pub(super) fn warm(bench: &Bench) -> Result<Vec<Row>> {
 
 pub(super) fn cold(bench: &Bench) -> Result<Vec<Row>> {
     let entries = bench.size(ENTRIES);
-    let what = format!("scan of {} files, cold", grouped(entries));
+    let what = format!("scan of {} files, cold", grouped(entries as u64));
     if let Err(error) = drop_caches() {
         return Ok(vec![Row::not_measured(&what, &format!("{error:#}"))]);
     }
@@ -53,7 +54,7 @@ pub(super) fn million(bench: &Bench) -> Result<Vec<Row>> {
     let tree = bench.tree("gocache", "million", &[entries.to_string()])?;
     let rounds = bench.rounds().min(3);
     let runs = in_turns(rounds, &mut contestants(bench, &tree, &PEERS[..3]))?;
-    let what = format!("scan of {} files", grouped(entries));
+    let what = format!("scan of {} files", grouped(entries as u64));
     let mut rows = vec![Row::alone(&what, &runs[0], Goal::Memory(40e6))];
     rows.extend(runs[1..].iter().map(|other| Row::pair(&what, &runs[0], other, Goal::None)));
     Ok(rows)
@@ -84,30 +85,4 @@ fn drop_caches() -> Result<()> {
     quietly(&mut Command::new("sync"))?;
     fs::write("/proc/sys/vm/drop_caches", "3")
         .context("the page cache cannot be dropped here (it takes root)")
-}
-
-/// A number with its thousands apart.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands() {
-        assert_eq!(
-            [1, 1000, 200_000, 1_000_000].map(grouped),
-            ["1", "1,000", "200,000", "1,000,000"]
-        );
-    }
 }
