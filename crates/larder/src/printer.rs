@@ -159,6 +159,10 @@ impl Printer {
             .default(false)
             .wait_for_newline(true)
             .interact();
+        if asked.is_err() {
+            // The question hides the cursor, and Ctrl-C leaves it so.
+            let _ = dialoguer::console::Term::stderr().show_cursor();
+        }
         asked.map_err(|dialoguer::Error::IO(error)| match error.kind() {
             io::ErrorKind::Interrupted => CliError::new(Exit::Interrupted, "interrupted"),
             _ => CliError::refused(format!("{question} was not answered: {error}")),

@@ -115,9 +115,10 @@ fn percent(part: Allocated, whole: Allocated) -> String {
     format!("{:.0} %", part.0.min(whole.0) as f64 * 100.0 / whole.0 as f64)
 }
 
-/// Where the caches are that are not simply where they should be; all of them with `-v`.
+/// Where the caches are that are not simply where they should be; all of them with `-v`. What is
+/// said of several caches alike is said once.
 fn notes(report: &StatusReport, screen: &Screen) -> String {
-    let mut text = String::new();
+    let mut notes: Vec<(Vec<String>, String)> = Vec::new();
     for row in &report.rows {
         let path = tilde(&row.path, screen.home.as_deref());
         let line = match (&row.link_target, &row.note) {
@@ -128,7 +129,20 @@ fn notes(report: &StatusReport, screen: &Screen) -> String {
             (None, None) if screen.verbose => path,
             (None, None) => continue,
         };
-        let _ = writeln!(text, "{:<10} {}", row.cache, wrapped(&line, 11, screen.width));
+        match notes.iter_mut().find(|(_, said)| *said == line) {
+            Some((caches, _)) => caches.push(row.cache.to_string()),
+            None => notes.push((vec![row.cache.to_string()], line)),
+        }
+    }
+    let mut text = String::new();
+    for (caches, line) in notes {
+        let caches = caches.join(", ");
+        let line = wrapped(&line, 11, screen.width);
+        let _ = if caches.len() < 11 {
+            writeln!(text, "{caches:<10} {line}")
+        } else {
+            writeln!(text, "{caches}\n{:11}{line}", "")
+        };
     }
     if text.is_empty() { text } else { format!("\n{text}") }
 }

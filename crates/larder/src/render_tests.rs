@@ -107,6 +107,17 @@ fn status_is_read_from_the_top() {
 }
 
 #[test]
+fn what_is_said_of_several_caches_is_said_once() {
+    let mut report = status_report();
+    for row in &mut report.rows {
+        row.note = Some("GOMODCACHE does not exist".into());
+    }
+    let text = shown(&status(&report, &screen(100)));
+    let said = "\n\nbuild, fuzz, mod, toolchain, vcs\n           GOMODCACHE does not exist\n\n";
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
 fn a_narrow_status_loses_columns_from_the_right() {
     insta::assert_snapshot!("status_50", shown(&status(&status_report(), &screen(50))));
 }
