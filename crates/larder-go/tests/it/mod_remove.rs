@@ -282,7 +282,7 @@ fn goes_and_comes_back(world: &World, act: impl FnOnce(&Disposal<'_>)) {
     };
     let entry = trash.create(&id, &world.root(), &manifest).unwrap();
     act(&Disposal::Trash(&entry));
-    assert!(entry.finish(now, None).unwrap());
+    assert!(entry.finish(None).unwrap());
     let restored = trash.restore(&id, true, now, &meter).unwrap();
     assert!(restored.complete, "{restored:?}");
     let changed = diff(&before, &snapshot(&world.root()));
