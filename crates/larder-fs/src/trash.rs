@@ -33,6 +33,8 @@ use crate::{stage, trash_copy};
 const HOME: &str = ".larder-trash";
 /// An entry begins under a name of its own, and gets its right one when its manifest is flushed.
 const NEW: &str = ".new-";
+/// A child process that has been forked and not yet run its program holds our locks too.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// What a new entry is for.
 #[derive(Clone, Debug)]
@@ -89,7 +91,7 @@ pub enum TrashError {
 pub struct Trash {
     /// Where new entries go, and where entries may lie from another time.
     homes: Vec<PathBuf>,
-    wait: Duration,
+    pub(crate) wait: Duration,
 }
 
 /// An entry as [`Trash::list`] tells it.
@@ -275,7 +277,7 @@ impl Trash {
                 if header.stage != Stage::Emptying && !goes(&header) {
                     continue;
                 }
-                let Ok(_idle) = busy(&folder) else { continue };
+                let Ok(_idle) = busy(&folder, MOMENT) else { continue };
                 let failed = |source| TrashError::Io { path: folder.path().to_owned(), source };
                 header.stage = Stage::Emptying;
                 header.forget_size();
@@ -492,7 +494,7 @@ fn begin(home: &Dir, name: &OsStr, id: &str, root: Dir, what: &Manifest) -> io::
     let folder = home.open_dir(&new)?;
     folder.mkdir_private(OsStr::new(TREE))?;
     folder.mkdir_private(OsStr::new(INCOMING))?;
-    let held = busy(&folder).map_err(io::Error::other)?;
+    let held = busy(&folder, MOMENT).map_err(io::Error::other)?;
     let mut known = Contents::default();
     announce(&folder, &root, &what.paths, &mut known)?;
     let header = Header::new(id, root.path(), identity, what, copied);
@@ -532,12 +534,12 @@ fn free_name(home: &Dir, id: &str, root: &Path) -> io::Result<OsString> {
 }
 
 /// Holds an entry against others while it is filled, restored or emptied.
-pub(crate) fn busy(folder: &Dir) -> Result<FileLock, LockError> {
+pub(crate) fn busy(folder: &Dir, wait: Duration) -> Result<FileLock, LockError> {
     let path = folder.path().join(BUSY);
     let file = folder
         .open_lock(OsStr::new(BUSY))
         .map_err(|source| LockError::Io { path: path.clone(), source })?;
-    FileLock::exclusive(file, &path, Duration::ZERO, &Meter::default())
+    FileLock::exclusive(file, &path, wait, &Meter::default())
 }
 
 /// Removes an entry for good, its manifest last, so that what is left of it stays ours to remove.

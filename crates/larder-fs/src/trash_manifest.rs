@@ -37,6 +37,8 @@ pub(crate) enum Stage {
     Filling,
     /// Everything that was to be moved has been.
     Complete,
+    /// Things are being put back, or were when the process died.
+    Restoring,
     /// It is being removed, so that it can no longer be restored whole.
     Emptying,
 }

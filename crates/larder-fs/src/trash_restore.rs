@@ -51,20 +51,29 @@ impl Trash {
             let _changing = self.lock(&home)?;
             for name in folders(home.path()).into_iter().filter(|name| id_of(name) == id) {
                 let Ok(folder) = home.open_dir(&name) else { continue };
-                let Ok(header) = Header::read(&folder) else { continue };
+                let Ok(mut header) = Header::read(&folder) else { continue };
                 if header.stage == Stage::Emptying {
                     return Err(TrashError::Emptied { id: id.to_owned() });
                 }
-                let _busy = busy(&folder)?;
+                let _busy = busy(&folder, self.wait)?;
                 found = true;
+                let failed = |source| TrashError::Io { path: folder.path().to_owned(), source };
+                // From now on only we change what is in the way of things coming back.
+                let stage = std::mem::replace(&mut header.stage, Stage::Restoring);
+                header.write(&folder).map_err(failed)?;
+                header.stage = stage;
                 let aside =
                     replace.then_some(Replace { trash: self, home: &home, header: &header, now });
-                let failed = |source| TrashError::Io { path: folder.path().to_owned(), source };
                 let mut done = restore_tree(&folder, &header, aside, meter).map_err(failed)?;
                 if done.complete {
                     let removal = discard(&home, &name, &folder, &Meter::default());
                     done.complete = removal.complete;
                     done.errors.extend(removal.errors);
+                } else {
+                    if stage == Stage::Restoring {
+                        header.stage = Stage::Complete;
+                    }
+                    header.write(&folder).map_err(failed)?;
                 }
                 all.merge(done);
             }
@@ -97,6 +106,8 @@ struct Restore<'a> {
     tree: Dir,
     root: Dir,
     contents: Contents,
+    /// Whether the moves, or a restore before this one, did not come to their end.
+    cut_short: bool,
     means: Means<'a>,
     replace: Option<Replace<'a>>,
     /// Where what stands in the way goes, once there is something.
@@ -163,6 +174,10 @@ fn restore_tree(
     replace: Option<Replace<'_>>,
     meter: &Meter,
 ) -> io::Result<Restored> {
+    if folder.look(OsStr::new(TREE))?.is_none() {
+        // Everything was back, and the entry was on its way out when that was cut short.
+        return Ok(Restored { complete: true, ..Restored::default() });
+    }
     let root = header.root().ok_or_else(|| io::Error::other("its root is not a path here"))?;
     let staged: OsString = format!(".larder-restore-{}", header.id).into();
     let means = Means { copied: header.copied, staged, meter };
@@ -178,6 +193,7 @@ fn restore_tree(
         tree: folder.open_dir(OsStr::new(TREE))?,
         root: Dir::open_root(&root)?,
         contents: contents(folder)?,
+        cut_short: header.stage != Stage::Complete,
         means,
         replace,
         aside: None,
@@ -384,14 +400,15 @@ impl Restore<'_> {
     /// had, from the deepest up.
     fn put_right(&mut self) {
         while let Some(visited) = self.visited.pop() {
+            if let Err(error) = self.put_right_one(&visited) {
+                self.done.errors.push((self.root.path().join(&visited.rel), error));
+            }
+            // In this order: what is gone from the tree is not gone through again after a crash.
             if let (false, Some(above), Some(name)) =
                 (self.means.copied, visited.rel.parent(), visited.rel.file_name())
             {
                 // Fails where something is left in it, and should.
                 let _ = self.tree.open_path(above).and_then(|above| above.rmdir(name));
-            }
-            if let Err(error) = self.put_right_one(&visited) {
-                self.done.errors.push((self.root.path().join(&visited.rel), error));
             }
         }
         for rel in self.contents.sealed.keys() {
@@ -417,7 +434,8 @@ impl Restore<'_> {
         let Some(parent) = self.contents.parents.get(&visited.rel) else { return Ok(()) };
         // Where only our own moves changed it since it was written down, its time is as it was.
         let left = self.contents.left.get(&visited.rel);
-        let untouched = left.is_none_or(|left| visited.before == *left);
+        let untouched = self.cut_short
+            || left.is_none_or(|left| [*left, parent.modified].contains(&visited.before));
         if visited.made || untouched {
             folder.handle().set_modified(parent.modified)?;
         }

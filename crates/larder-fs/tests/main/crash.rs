@@ -4,14 +4,15 @@
 //! the role gets through. Whatever was in the cache is in the cache or in the trash at every
 //! moment, and restoring makes the cache what it was.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use larder_core::Meter;
 
 use crate::roles::FOLDER;
-use crate::support::{assert_same, role, sample, snapshot, write};
+use crate::support::{Seen, assert_same, role, sample, snapshot, write};
 use crate::trash::{PARTS, restore, take_all, trash_of};
 
 /// Every call that changes something.
@@ -57,9 +58,12 @@ fn killed(name: &str, folder: &Path, call: &str, nth: u32) -> bool {
     false
 }
 
-/// Calls `each` for every point at which a role can be killed, with a fresh folder that `prepare`
-/// has filled; `each` is told whether the kill came.
-fn at_every_step(name: &str, prepare: impl Fn(&Path), check: impl Fn(&Path)) {
+/// A tree as it was.
+type Snapshot = BTreeMap<PathBuf, Seen>;
+
+/// Kills a role at every point where it can be, in a fresh folder with the sample tree that
+/// `prepare` has worked on, and calls `check` with what the tree was at first.
+fn at_every_step(name: &str, prepare: impl Fn(&Path), check: impl Fn(&Path, &Snapshot)) {
     if !strace_works() {
         return;
     }
@@ -67,9 +71,12 @@ fn at_every_step(name: &str, prepare: impl Fn(&Path), check: impl Fn(&Path)) {
     for call in CALLS {
         for nth in 1.. {
             let top = tempfile::tempdir().unwrap();
-            prepare(top.path());
+            let root = top.path().join("tree");
+            sample(&root);
+            let before = snapshot(&root);
+            prepare(&root);
             let was_killed = killed(name, top.path(), call, nth);
-            check(top.path());
+            check(&root, &before);
             if !was_killed {
                 break;
             }
@@ -84,10 +91,7 @@ fn listed(root: &Path) -> Vec<larder_fs::Listed> {
 }
 
 /// Restores whatever there is, and finds the cache as it was and the trash empty.
-fn make_good(
-    root: &Path,
-    before: &std::collections::BTreeMap<std::path::PathBuf, crate::support::Seen>,
-) {
+fn make_good(root: &Path, before: &Snapshot) {
     for entry in listed(root) {
         let restored = restore(root, &entry.id, false);
         assert!(restored.complete, "{restored:?}");
@@ -103,54 +107,38 @@ fn make_good(
     assert!(left.iter().all(|name| name == "lock"), "{left:?}");
 }
 
-fn tree(top: &Path) -> std::path::PathBuf {
-    top.join("tree")
-}
-
 #[test]
 fn filling_can_be_cut_short_anywhere() {
-    let model = tempfile::tempdir().unwrap();
-    sample(&tree(model.path()));
-    let before = snapshot(&tree(model.path()));
     at_every_step(
         "fill",
-        |top| sample(&tree(top)),
-        |top| {
-            if !PARTS.iter().all(|part| fs::symlink_metadata(tree(top).join(part)).is_ok()) {
-                assert!(!listed(&tree(top)).is_empty(), "something is gone without an entry");
+        |_| {},
+        |root, before| {
+            if !PARTS.iter().all(|part| fs::symlink_metadata(root.join(part)).is_ok()) {
+                assert!(!listed(root).is_empty(), "something is gone without an entry");
             }
-            make_good(&tree(top), &before);
+            make_good(root, before);
         },
     );
 }
 
 #[test]
 fn restoring_can_be_cut_short_anywhere() {
-    let model = tempfile::tempdir().unwrap();
-    sample(&tree(model.path()));
-    let before = snapshot(&tree(model.path()));
-    let prepare = |top: &Path| {
-        sample(&tree(top));
-        take_all(&tree(top));
-    };
-    at_every_step("unfill", prepare, |top| make_good(&tree(top), &before));
+    at_every_step("unfill", |root| drop(take_all(root)), make_good);
 }
 
 #[test]
 fn replacing_can_be_cut_short_anywhere_and_loses_nothing() {
-    let prepare = |top: &Path| {
-        sample(&tree(top));
-        take_all(&tree(top));
-        write(&tree(top).join("00/one-a"), b"new");
-        write(&tree(top).join("ab/one-a"), b"new too");
+    let prepare = |root: &Path| {
+        take_all(root);
+        write(&root.join("00/one-a"), b"new");
+        write(&root.join("ab/one-a"), b"new too");
     };
-    at_every_step("replace", prepare, |top| {
-        let root = tree(top);
+    at_every_step("replace", prepare, |root, _| {
         // Both the old and the new exist, each in one place.
         let mut found = Vec::new();
-        for folder in [root.clone(), root.with_file_name(".larder-trash")] {
+        for folder in [root, &root.with_file_name(".larder-trash")] {
             found.extend(
-                snapshot(&folder)
+                snapshot(folder)
                     .into_iter()
                     .filter(|(path, seen)| path.ends_with("one-a") && seen.is_file())
                     .map(|(_, seen)| seen.text()),
@@ -163,19 +151,19 @@ fn replacing_can_be_cut_short_anywhere_and_loses_nothing() {
 
 #[test]
 fn emptying_can_be_cut_short_anywhere() {
-    let prepare = |top: &Path| {
-        sample(&tree(top));
-        take_all(&tree(top));
-    };
-    at_every_step("empty", prepare, |top| {
-        let root = tree(top);
-        let meter = Meter::default();
-        // What is half gone does not come back as if it were whole.
-        for entry in listed(&root) {
-            assert!(entry.restorable == (entry.size.files == 12), "{entry:?}");
-        }
-        trash_of(&root).empty(None, larder_fs::now(), &meter).unwrap();
-        let left = fs::read_dir(root.with_file_name(".larder-trash")).unwrap().count();
-        assert_eq!(left, 1, "only the lock is left");
-    });
+    at_every_step(
+        "empty",
+        |root| drop(take_all(root)),
+        |root, before| {
+            let meter = Meter::default();
+            let whole = before.values().filter(|seen| seen.is_file()).count() as u64;
+            // What is half gone does not come back as if it were whole.
+            for entry in listed(root) {
+                assert!(!entry.restorable || entry.size.files == whole, "{entry:?}");
+            }
+            trash_of(root).empty(None, larder_fs::now(), &meter).unwrap();
+            let left = fs::read_dir(root.with_file_name(".larder-trash")).unwrap().count();
+            assert_eq!(left, 1, "only the lock is left");
+        },
+    );
 }

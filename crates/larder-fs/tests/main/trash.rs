@@ -13,7 +13,7 @@ use larder_fs::{
 use crate::support::{assert_same, chmod, options, run_as_nobody, sample, snapshot, write};
 
 pub(crate) fn trash_of(root: &Path) -> Trash {
-    Trash::beside(root, &root.with_file_name("state")).waiting(Duration::ZERO)
+    Trash::beside(root, &root.with_file_name("state")).waiting(Duration::from_secs(1))
 }
 
 fn manifest(paths: Vec<PathBuf>) -> Manifest {
