@@ -51,27 +51,36 @@ pub struct Request {
 /// The request makes no sense. Nothing was touched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
-    /// A flag that says nothing about a cache.
-    #[error("{flag} says nothing about {cache}; it is for {}", join(fits))]
+    /// A flag that says nothing about any of the caches.
+    #[error("{flag} says nothing about {}", join(caches))]
     DoesNotFit {
         /// The flag.
         flag: &'static str,
-        /// The cache that was named.
-        cache: CacheKind,
+        /// The caches that were named.
+        caches: Vec<CacheKind>,
         /// What it is for.
         fits: &'static [CacheKind],
     },
     /// A size is one cache's.
-    #[error(
-        "--max-size is the size of one cache; name it, as in `larder prune build --max-size 10GB`"
-    )]
+    #[error("--max-size is the size of one cache, and none is named")]
     SizeOfWhich,
     /// Nothing to prune there.
-    #[error("{cache} has nothing to prune; `larder clean {cache}` empties it")]
+    #[error("{cache} has nothing to prune")]
     NothingToPrune {
         /// The cache.
         cache: CacheKind,
     },
+}
+
+impl BadRequest {
+    /// What to do instead.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::DoesNotFit { fits, .. } => format!("it is for {}", join(fits)),
+            Self::SizeOfWhich => "name it: larder prune build --max-size 10GB".to_owned(),
+            Self::NothingToPrune { cache } => format!("to remove all of it: larder clean {cache}"),
+        }
+    }
 }
 
 fn join(caches: &[CacheKind]) -> String {
@@ -120,15 +129,16 @@ impl Request {
             let fits = |cache: &CacheKind| self.wishes.limits().all(|(_, l)| l.contains(cache));
             return Ok(PRUNED.iter().copied().filter(fits).collect());
         }
-        for &cache in &self.caches {
-            if !PRUNED.contains(&cache) {
-                return Err(BadRequest::NothingToPrune { cache });
-            }
-            if let Some((flag, fits)) = self.wishes.limits().find(|(_, l)| !l.contains(&cache)) {
-                return Err(BadRequest::DoesNotFit { flag, cache, fits });
+        if let Some(&cache) = self.caches.iter().find(|cache| !PRUNED.contains(cache)) {
+            return Err(BadRequest::NothingToPrune { cache });
+        }
+        let caches = in_order(&self.caches);
+        for (flag, fits) in self.wishes.limits() {
+            if !caches.iter().any(|cache| fits.contains(cache)) {
+                return Err(BadRequest::DoesNotFit { flag, caches, fits });
             }
         }
-        Ok(in_order(&self.caches))
+        Ok(caches)
     }
 
     /// The policy for one cache. Flags replace what the settings want gone; what the settings
@@ -142,9 +152,9 @@ impl Request {
         Policy {
             max_size: self.wishes.max_size,
             max_age: self.wishes.max_age,
-            keep_used: !self.wishes.keep_used.is_empty(),
-            keep_versions: self.wishes.keep_versions,
-            orphans: self.wishes.orphans,
+            keep_used: !self.wishes.keep_used.is_empty() && NEEDED.contains(&cache),
+            keep_versions: self.wishes.keep_versions.filter(|_| NEEDED.contains(&cache)),
+            orphans: self.wishes.orphans && BUILT.contains(&cache),
             protect,
         }
     }
@@ -186,13 +196,70 @@ mod tests {
         Request { verb: Verb::Prune, caches: caches.to_vec(), wishes, arguments: Vec::new() }
     }
 
+    fn config() -> Config {
+        let build = Policy {
+            max_age: Some(Duration::from_hours(120)),
+            protect: Duration::from_hours(2),
+            ..Policy::waste_only()
+        };
+        let modules = Policy { keep_used: true, ..Policy::waste_only() };
+        Config {
+            profile: crate::Profile::Dev,
+            roots: vec!["/work".into()],
+            state: PathBuf::new(),
+            build,
+            fuzz: Policy::waste_only(),
+            modules,
+            toolchain: Policy::waste_only(),
+            vcs: Policy::waste_only(),
+            trash: false,
+            trash_keep: Duration::ZERO,
+            plan_max_age: Duration::ZERO,
+            wait: Duration::ZERO,
+        }
+    }
+
     #[test]
-    fn a_flag_that_does_not_fit_is_refused_and_narrows_where_none_is_named() {
+    fn a_flag_that_wants_replaces_the_settings_wants_and_not_their_protection() {
+        let size = Wishes { max_size: Some(Allocated(10)), ..Wishes::default() };
+        let policy = prune(&[CacheKind::Build], size).policy(CacheKind::Build, &config());
+        assert_eq!((policy.max_size, policy.max_age), (Some(Allocated(10)), None));
+        assert_eq!(policy.protect, Duration::from_hours(2));
+    }
+
+    #[test]
+    fn protect_alone_leaves_the_settings_wants() {
+        let none = Wishes { protect: Some(Duration::ZERO), ..Wishes::default() };
+        let policy = prune(&[CacheKind::Build], none).policy(CacheKind::Build, &config());
+        assert_eq!(policy.max_age, Some(Duration::from_hours(120)));
+        assert_eq!(policy.protect, Duration::ZERO);
+    }
+
+    #[test]
+    fn waste_alone_wants_nothing_else() {
+        let waste = Wishes { waste: true, ..Wishes::default() };
+        let policy = prune(&[CacheKind::Mod], waste).policy(CacheKind::Mod, &config());
+        assert_eq!(policy, Policy::waste_only());
+    }
+
+    #[test]
+    fn the_roots_of_the_settings_are_cared_for_beside_the_given_ones() {
+        let used = Wishes { keep_used: vec!["/src".into()], ..Wishes::default() };
+        let request = prune(&[CacheKind::Mod], used);
+        assert_eq!(request.roots(&config()), [PathBuf::from("/src"), PathBuf::from("/work")]);
+    }
+
+    #[test]
+    fn a_flag_that_fits_nothing_is_refused_and_narrows_where_none_is_named() {
         let orphans = Wishes { orphans: true, ..Wishes::default() };
         assert!(matches!(
             prune(&[CacheKind::Mod], orphans.clone()).settle(),
             Err(BadRequest::DoesNotFit { flag: "--orphans", .. })
         ));
+        let both = prune(&[CacheKind::Mod, CacheKind::Build], orphans.clone());
+        assert_eq!(both.settle(), Ok(vec![CacheKind::Build, CacheKind::Mod]));
+        assert!(both.policy(CacheKind::Build, &config()).orphans);
+        assert!(!both.policy(CacheKind::Mod, &config()).orphans);
         assert_eq!(prune(&[], orphans).settle(), Ok(vec![CacheKind::Build]));
         let size = Wishes { max_size: Some(Allocated(1)), ..Wishes::default() };
         assert_eq!(prune(&[], size).settle(), Err(BadRequest::SizeOfWhich));

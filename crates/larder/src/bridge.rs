@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use larder_core::{Allocated, CacheKind, Target};
-use larder_engine::{Config, EngineError, Profile, Wishes, World};
+use larder_engine::{Config, EngineError, Wishes, World};
 use larder_fs::trash::TrashError;
 use larder_fs::{LockError, Restored};
 use larder_go::locate::{Environment, Flags};
@@ -12,8 +12,6 @@ use larder_go::locate::{Environment, Flags};
 use crate::args::PolicyArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit, chain};
-use crate::policy;
-use crate::settings;
 
 /// The machine as the engine sees it.
 pub(crate) fn world(context: &Context<'_>) -> Result<World, CliError> {
@@ -25,19 +23,15 @@ pub(crate) fn world(context: &Context<'_>) -> Result<World, CliError> {
 /// needs one asks [`Context::state_folder`] first.
 pub(crate) fn config(context: &Context<'_>) -> Config {
     let settings = context.settings();
-    let policy = |cache| policy::settled(settings, cache);
     Config {
-        profile: match settings.profile {
-            settings::Profile::Dev => Profile::Dev,
-            settings::Profile::Production => Profile::Production,
-        },
+        profile: settings.profile,
         roots: settings.roots.clone(),
         state: settings.state.clone().unwrap_or_default(),
-        build: policy(CacheKind::Build),
-        fuzz: policy(CacheKind::Fuzz),
-        modules: policy(CacheKind::Mod),
-        toolchain: policy(CacheKind::Toolchain),
-        vcs: policy(CacheKind::Vcs),
+        build: settings.build.clone(),
+        fuzz: settings.fuzz.clone(),
+        modules: settings.modules.clone(),
+        toolchain: settings.toolchain.clone(),
+        vcs: settings.vcs.clone(),
         trash: settings.trash,
         trash_keep: settings.trash_keep,
         plan_max_age: settings.plan_max_age,
@@ -86,7 +80,7 @@ impl From<EngineError> for CliError {
     fn from(error: EngineError) -> Self {
         let what = chain(&error);
         match error {
-            EngineError::Request(_) => Self::usage(what),
+            EngineError::Request(bad) => Self::usage(what).hint(bad.hint()),
             EngineError::Needs(_) => {
                 Self::usage(what).hint("mend it or leave its folder out; nothing was touched")
             }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use larder_core::{Meter, Time};
+use larder_engine::Profile;
 
 use crate::args::{GlobalArgs, RemoveArgs};
 use crate::exit::CliError;
 use crate::printer::{Printer, Screen};
 use crate::progress::Progress;
-use crate::settings::{self, Input, Profile, Resolved, Settings};
+use crate::settings::{self, Input, Resolved, Settings};
 use crate::settings_places::Places;
 
 /// What a command that touches caches is handed.

@@ -33,7 +33,7 @@ Examples:
 
 pub(crate) const PRUNE: &str = "\
 Without a flag of the policy the settings say what goes (larder config show). With one, only the
-flags do; what the settings protect stays protected.
+flags do; what the settings protect (protect, the needs of the roots) stays protected.
 
 Examples:
   larder prune                              every Go cache, by the settings

@@ -15,7 +15,6 @@ pub mod context;
 pub mod exit;
 mod help;
 pub mod interrupt;
-pub mod policy;
 pub mod printer;
 pub mod progress;
 mod removal;

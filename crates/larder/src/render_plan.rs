@@ -85,7 +85,7 @@ fn items(plan: &Plan, screen: &Screen) -> String {
     let mut table = Table::new(vec![
         Column::new("", Align::Right),
         Column::flexible("", Align::Left, 24),
-        Column::flexible("", Align::Left, 16),
+        Column::flexible("", Align::Left, 34),
     ])
     .indent(2);
     for group in groups.iter().take(shown) {

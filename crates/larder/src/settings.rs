@@ -8,50 +8,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder_core::Allocated;
 use larder_core::size::Units;
+use larder_core::{Allocated, Policy};
+use larder_engine::Profile;
 
 use crate::exit::{CliError, Exit};
 use crate::settings_file::{self, Place, Problem};
 use crate::settings_keys::{Fallback, KEYS, Key, Kind, nearest};
 use crate::settings_places::{Places, Role};
 use crate::settings_value::{Value, read_text};
-
-/// What kind of machine this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// Go caches are removed at once, as the go command does.
-    Dev,
-    /// Nothing is removed but by `apply` of an approved plan, and the trash is on.
-    Production,
-}
-
-impl Profile {
-    /// The word in settings, in JSON and on screens.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dev => "dev",
-            Self::Production => "production",
-        }
-    }
-}
-
-/// What a policy of one cache says; `None` is no limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheSettings {
-    /// Allocated bytes.
-    pub max_size: Option<Allocated>,
-    /// Since the last use.
-    pub max_age: Option<Duration>,
-    /// What the roots do not need goes.
-    pub keep_used: bool,
-    /// The newest so many versions of a module stay.
-    pub keep_versions: Option<u32>,
-    /// Outputs of what is gone go.
-    pub orphans: bool,
-    /// What was used this recently stays.
-    pub protect: Duration,
-}
 
 /// Every setting as the engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,15 +30,15 @@ pub struct Settings {
     /// larder's own folder; `None` where there is no home folder and nobody names one.
     pub state: Option<PathBuf>,
     /// `[build]`
-    pub build: CacheSettings,
+    pub build: Policy,
     /// `[fuzz]`
-    pub fuzz: CacheSettings,
+    pub fuzz: Policy,
     /// `[mod]`
-    pub modules: CacheSettings,
+    pub modules: Policy,
     /// `[toolchain]`
-    pub toolchain: CacheSettings,
+    pub toolchain: Policy,
     /// `[vcs]`
-    pub vcs: CacheSettings,
+    pub vcs: Policy,
     /// `trash.on`
     pub trash: bool,
     /// `trash.keep`
@@ -367,15 +332,15 @@ impl Values<'_> {
         }
     }
 
-    fn cache(&self, table: &str) -> CacheSettings {
+    fn cache(&self, table: &str) -> Policy {
         let at = |name: &str| format!("{table}.{name}");
-        CacheSettings {
+        Policy {
             max_size: self.size(&at("max-size")),
             max_age: self.duration(&at("max-age")),
             keep_used: self.on(&at("keep-used")),
             keep_versions: self.count(&at("keep-versions")),
             orphans: self.on(&at("orphans")),
-            protect: self.duration(&at("protect")).unwrap_or(larder_core::Policy::PROTECT),
+            protect: self.duration(&at("protect")).unwrap_or(Policy::PROTECT),
         }
     }
 

@@ -1,11 +1,10 @@
 //! `larder apply`.
 
-use larder_engine::cycle;
+use larder_engine::{Profile, cycle};
 
 use crate::args::ApplyArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
-use crate::settings::Profile;
 use crate::wire_plan::PlanDoc;
 use crate::{bridge, removal, render_plan};
 

@@ -1,6 +1,6 @@
 //! `larder plan`.
 
-use larder_engine::cycle;
+use larder_engine::{Profile, cycle};
 
 use super::{clean, prune};
 use crate::args::{PlanArgs, PlanCommand};
@@ -8,7 +8,6 @@ use crate::bridge;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::render_plan::{self, quoted};
-use crate::settings::Profile;
 use crate::wire_plan::{PlanDoc, file_text};
 
 pub(crate) fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, CliError> {
