@@ -115,7 +115,7 @@ fn read_export(peek: &mut Peek<'_>, at: u64, facts: &mut ArchiveFacts) -> Option
     let ends = at + 4 * SECTIONS;
     let export = Export { ends, data: ends + 4 * count, sections };
     let file = export.string_of(peek, POS_BASE, 0);
-    if let Some(file) = file {
+    if let Some(file) = file.filter(|file| is_source(file)) {
         facts.file = file;
     }
     let root = export.references(peek, META, 0)?;
@@ -155,8 +155,8 @@ impl Export {
         index: u32,
     ) -> Option<(Vec<(u32, u32)>, usize)> {
         let (at, len) = self.element(peek, section, index)?;
-        // A long one refers to much; what is looked for is always near the beginning.
-        let mut bytes = peek.up_to(at, len.min(4096));
+        // The root refers to everything that the package exports: thousands in `syscall`.
+        let mut bytes = peek.up_to(at, len.min(64 * 1024));
         let count = usize::try_from(uvarint(&mut bytes)?).ok()?;
         if count > bytes.len() {
             return None;
@@ -220,8 +220,10 @@ fn read_object(peek: &mut Peek<'_>, at: u64, facts: &mut ArchiveFacts) -> Option
     let (files, len) = block(peek, FILES)?;
     for place in (0..(len / 8).min(64)).map(|index| object + files + 8 * index) {
         let file = object_string(peek, object, place)?;
-        // What the compiler or the go command made has no folder of its own.
-        if file.contains(['/', '\\']) {
+        if is_test_main(&file) {
+            break;
+        }
+        if is_source(&file) {
             facts.file = file;
             return Some(());
         }
@@ -231,6 +233,21 @@ fn read_object(peek: &mut Peek<'_>, at: u64, facts: &mut ArchiveFacts) -> Option
         facts.imports.push(object_string(peek, object, place)?);
     }
     Some(())
+}
+
+/// Whether a file is a package's own: what the compiler or a tool made has no folder.
+fn is_source(file: &str) -> bool {
+    file.contains(['/', '\\']) && !is_test_main(file)
+}
+
+/// Whether a file is the made main file of a test, which the go command takes out of the cache
+/// itself; files after it are only of functions that were inlined.
+fn is_test_main(file: &str) -> bool {
+    let name = file.rsplit_once(['/', '\\']).map_or(file, |(_, name)| name);
+    let output = name
+        .strip_suffix("-d")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit()));
+    output || name == "_testmain.go"
 }
 
 fn object_string(peek: &mut Peek<'_>, object: u64, place: u64) -> Option<String> {

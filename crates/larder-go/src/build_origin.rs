@@ -84,7 +84,7 @@ impl<'a> Origins<'a> {
             return (origin, named(path));
         }
         // Built with `-trimpath`: the folder is the import path.
-        let path = if package == "main" { folder } else { package };
+        let path = if matches!(package, "main" | "") { folder } else { package };
         let origin = if path.is_empty() {
             Origin::Unknown
         } else if self.is_std(path) {
