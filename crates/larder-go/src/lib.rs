@@ -22,6 +22,7 @@ pub mod build_totals;
 pub mod fuzz;
 pub mod gomod;
 pub mod gomod_lexer;
+mod goroot;
 pub mod gowork;
 pub mod leftovers;
 pub mod locate;

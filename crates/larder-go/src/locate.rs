@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::goroot::{find_goroot, read_go_version};
 pub use crate::root_state::{RootState, open_root};
 
 /// The platform whose rules apply.
@@ -34,7 +35,7 @@ impl Os {
         Self::Unix
     };
 
-    fn list_separator(self) -> char {
+    pub(crate) fn list_separator(self) -> char {
         if self == Self::Windows { ';' } else { ':' }
     }
 
@@ -42,7 +43,7 @@ impl Os {
         if self == Self::Windows { "USERPROFILE" } else { "HOME" }
     }
 
-    fn go_name(self) -> &'static str {
+    pub(crate) fn go_name(self) -> &'static str {
         if self == Self::Windows { "go.exe" } else { "go" }
     }
 
@@ -107,7 +108,7 @@ impl Environment {
     }
 
     /// Puts a relative path after the current folder.
-    fn settle(&self, path: &Path) -> PathBuf {
+    pub(crate) fn settle(&self, path: &Path) -> PathBuf {
         match &self.folder {
             Some(folder) if path.is_relative() => folder.join(path),
             _ => path.to_path_buf(),
@@ -426,65 +427,6 @@ fn find_gopath(env: &Environment, files: &SettingsFiles) -> Result<Vec<PathBuf>,
         return Err(format!("{} is Go's own folder and cannot be GOPATH too", default.display()));
     }
     Ok(vec![default])
-}
-
-/// `cfg.findGOROOT`, from outside: what that rule starts from is the go command's own file, and
-/// here that is the one that PATH finds, else the one in a usual place.
-fn find_goroot(env: &Environment, from_file: Option<&str>) -> Option<PathBuf> {
-    let set = from_file.filter(|value| !value.is_empty()).map(OsStr::new);
-    if let Some(root) = set.or_else(|| env.var("GOROOT")) {
-        return Some(clean(Path::new(root)));
-    }
-    let name = env.os.go_name();
-    let path = env.var("PATH").map(OsStr::to_string_lossy).unwrap_or_default();
-    path.split(env.os.list_separator())
-        .filter(|dir| !dir.is_empty())
-        .map(|dir| env.settle(&Path::new(dir).join(name)))
-        .find(|file| is_program(file))
-        .and_then(|file| root_of_program(&file))
-        .or_else(|| usual_roots(env).into_iter().find(|root| is_goroot(root)))
-}
-
-/// The installation that a go command belongs to: by its own place, then by the place it links to.
-pub fn root_of_program(program: &Path) -> Option<PathBuf> {
-    let above = |file: &Path| {
-        let two = file.parent().and_then(Path::parent).map(Path::to_path_buf);
-        let three = two.as_deref().and_then(Path::parent).map(Path::to_path_buf);
-        [two, three].into_iter().flatten().find(|root| is_goroot(root))
-    };
-    above(program).or_else(|| above(&std::fs::canonicalize(program).ok()?))
-}
-
-fn usual_roots(env: &Environment) -> Vec<PathBuf> {
-    let fixed: &[&str] = match env.os {
-        Os::Windows => &[r"C:\Program Files\Go", r"C:\Go"],
-        Os::MacOs => {
-            &["/usr/local/go", "/opt/homebrew/opt/go/libexec", "/usr/local/opt/go/libexec"]
-        }
-        Os::Unix => &["/usr/local/go", "/usr/lib/go", "/usr/lib/golang", "/snap/go/current"],
-    };
-    fixed.iter().map(PathBuf::from).collect()
-}
-
-fn is_goroot(root: &Path) -> bool {
-    root.join("pkg").join("tool").is_dir()
-}
-
-#[cfg(unix)]
-fn is_program(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_program(file: &Path) -> bool {
-    file.is_file()
-}
-
-/// `1.26.8` out of the first line of `VERSION`, which reads `go1.26.8`.
-fn read_go_version(root: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(root.join("VERSION")).ok()?;
-    crate::semver::go_of_toolchain(text.lines().next()?).map(str::to_owned)
 }
 
 /// Takes `.`, `..` and doubled separators out of a path without looking at the disk

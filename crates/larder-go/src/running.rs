@@ -322,8 +322,8 @@ mod tests {
         for (name, program, words, want) in [
             ("go", "/usr/local/go/bin/go", none, true),
             ("go.exe", "/x/go.exe", none, true),
-            ("go1.22.3", "/root/go/bin/go1.22.3", none, true),
-            ("gopls", "/root/go/bin/gopls", none, true),
+            ("go1.22.3", "/home/ann/go/bin/go1.22.3", none, true),
+            ("gopls", "/home/ann/go/bin/gopls", none, true),
             ("compile", "/usr/local/go/pkg/tool/linux_amd64/compile", none, true),
             ("vet", "/c/ab/abcd-d/vet", none, true),
             ("link", "/opt/link", &["/opt/link", "-importcfg", "x"], true),
