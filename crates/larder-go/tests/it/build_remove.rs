@@ -164,7 +164,7 @@ fn an_output_that_an_unreadable_action_may_name_stays() {
     add_output(dir.path(), id(&[7]), 9 * DAY);
     let action = add_action(dir.path(), id(&[8]), id(&[7]), 9 * DAY);
     use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(&action, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&action, fs::Permissions::from_mode(0o000)).unwrap();
     let items = plan(dir.path(), u64::MAX, DAY);
     assert_eq!(items.items, []);
     assert_eq!(items.kept.len(), 1);

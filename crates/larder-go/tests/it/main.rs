@@ -1,4 +1,5 @@
-//! Integration tests.
+//! What larder-go says and does, held against the real go command and real caches.
+#![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
 mod common;
 mod locate;
