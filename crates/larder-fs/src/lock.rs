@@ -69,6 +69,15 @@ impl FileLock {
     }
 }
 
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // By hand, as Go does: a child that another thread is just starting has a copy of the
+        // descriptor until its exec, and would hold the lock that long. What fails here ends with
+        // the descriptor.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Holds `root` against another larder that would apply to it, waiting at most `wait`.
 ///
 /// The lock file lies in `state_dir/locks`, named by a hash of the root's real path and identity,
