@@ -24,7 +24,7 @@ pub enum EngineError {
     #[error("{0}")]
     NoCache(String),
     /// The folder is not a cache, so nothing in it is touched.
-    #[error("{kind} {} is not taken for a cache: {why}", path.display())]
+    #[error("{kind}: {why}")]
     NotACache {
         /// Which root.
         kind: RootKind,

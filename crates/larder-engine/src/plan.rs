@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 
-use larder_core::{CacheKind, Meter, Need, OutputRef, Plan, PlanItem, RootKind, Target, Time};
+use larder_core::{
+    CacheKind, Kept, Meter, Need, OutputRef, Plan, PlanItem, RootKind, Target, Time,
+};
 use larder_go::build_origin::OwnerContext;
 use larder_go::mod_names::extracted_path;
 use larder_go::mod_scan::{ModScan, ModVersion};
@@ -129,7 +131,21 @@ fn prune(
             }
         }
     }
+    plan.kept.extend(needs.iter().flat_map(unclear));
     Ok(Planned { plan, caches, snapshot: Some(basis.snapshot), needs })
+}
+
+/// Projects whose need is not known, with why: everything they may need stays.
+fn unclear(needs: &Needs) -> impl Iterator<Item = Kept> {
+    needs.projects.iter().filter_map(|project| {
+        let why = project.missing.first()?;
+        Some(Kept {
+            cache: CacheKind::Mod,
+            subject: project.display.clone(),
+            reason: format!("what it needs cannot be worked out, so all it may need stays: {why}"),
+            size: larder_core::Size::default(),
+        })
+    })
 }
 
 /// When the oldest build that runs now began.

@@ -12,6 +12,7 @@ mod folder;
 pub mod lock;
 mod queue;
 pub mod remove;
+mod remove_work;
 pub mod stage;
 #[cfg_attr(unix, path = "sys_unix.rs")]
 #[cfg_attr(windows, path = "sys_windows.rs")]
@@ -19,6 +20,7 @@ mod sys;
 pub mod trash;
 mod trash_copy;
 mod trash_dirs;
+mod trash_entry;
 mod trash_manifest;
 mod trash_restore;
 pub mod walk;

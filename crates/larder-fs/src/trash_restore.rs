@@ -14,10 +14,9 @@ use larder_core::{Meter, Time};
 
 use crate::dir::{Dir, Kind, Meta};
 use crate::remove::{Everything, RemoveOptions, remove};
-use crate::trash::{
-    Entry, Manifest, Trash, TrashError, busy, check_id, create_in, discard, folders, id_of,
-};
+use crate::trash::{Manifest, Trash, TrashError, busy, check_id, discard, folders, id_of};
 use crate::trash_copy;
+use crate::trash_entry::{Entry, create_in};
 use crate::trash_manifest::{Contents, Header, ROOT, Stage, TREE, contents};
 
 /// What a restore did.

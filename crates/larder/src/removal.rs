@@ -41,7 +41,7 @@ pub(crate) fn run(
         let _progress = context.progress("Removing", None);
         cycle::act(&world, &config, request, &options, &context.meter)?
     };
-    let more = offline(&acted);
+    let more = offline(&acted) + &render_plan::kept(&acted.planned.plan, &context.screen());
     Ok(finish(context, (&world, &config), &acted.outcome, &more))
 }
 

@@ -162,7 +162,8 @@ fn unused(items: &[&PlanItem], now: Time) -> String {
     }
 }
 
-fn kept(plan: &Plan, screen: &Screen) -> String {
+/// What a policy wanted gone and something protected.
+pub fn kept(plan: &Plan, screen: &Screen) -> String {
     let mut by_reason: BTreeMap<(&str, CacheKind), (u64, Size, &str)> = BTreeMap::new();
     for kept in &plan.kept {
         let (count, size, _) = by_reason.entry((&kept.reason, kept.cache)).or_insert((
@@ -183,8 +184,11 @@ fn kept(plan: &Plan, screen: &Screen) -> String {
             1 => plain(subject).into_owned(),
             count => format!("{} {many}", grouped(*count)),
         };
-        let size = screen.units.show(size.allocated.0);
-        let _ = writeln!(text, "Kept: {what}, {size}: {}", plain(reason));
+        let size = match size.allocated.0 {
+            0 => String::new(),
+            bytes => format!(", {}", screen.units.show(bytes)),
+        };
+        let _ = writeln!(text, "Kept: {what}{size}: {}", plain(reason));
     }
     if rows.len() > shown {
         let _ = writeln!(text, "Kept for {} more reasons: -v shows them", rows.len() - shown);

@@ -14,7 +14,7 @@ pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
 pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
-pub use crate::wire_trash::TrashDoc;
+pub use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc};
 
 /// A time as RFC 3339 in UTC, to the nanosecond where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +100,10 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<CheckDoc>(),
         schema_of::<ConfigDoc>(),
         schema_of::<DuDoc>(),
+        schema_of::<EmptiedDoc>(),
         schema_of::<OutcomeDoc>(),
         schema_of::<PlanDoc>(),
+        schema_of::<RestoredDoc>(),
         schema_of::<StatusDoc>(),
         schema_of::<TrashDoc>(),
         schema_of::<WrittenDoc>(),

@@ -351,8 +351,8 @@ fn the_same_content_twice_is_no_conflict_but_other_content_is() {
 fn a_closed_folder_above_comes_back_closed() {
     let (_top, root) = tree();
     let id = take_some(&root, &["mod/m@v1.0.0/inner/x.go"]);
-    fs::remove_dir(root.join("mod/m@v1.0.0/inner")).unwrap();
     chmod(&root.join("mod/m@v1.0.0"), 0o755);
+    fs::remove_dir(root.join("mod/m@v1.0.0/inner")).unwrap();
     assert!(restore(&root, &id, false).complete);
     for folder in ["mod/m@v1.0.0", "mod/m@v1.0.0/inner"] {
         assert_eq!(fs::metadata(root.join(folder)).unwrap().mode() & 0o777, 0o555);

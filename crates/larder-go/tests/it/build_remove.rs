@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -172,10 +173,7 @@ fn an_output_that_an_unreadable_action_may_name_stays() {
 
 /// Root reads everything, so that test is for everybody else.
 fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|meta| {
-        use std::os::unix::fs::MetadataExt as _;
-        meta.uid() == 0
-    })
+    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
 }
 
 fn clean(root: &Path) -> larder_fs::Removal {
@@ -321,17 +319,16 @@ fn builds_never_fail_while_entries_go() {
     }
     let sandbox = GoSandbox::new();
     sandbox.warm();
+    let packages = 0..12;
     let mut text = String::from("-- go.mod --\nmodule example.test/loop\n\ngo 1.21\n");
-    let mut main = String::from("-- main.go --\npackage main\n\nimport (\n");
-    for number in 0..12 {
-        text.push_str(&format!(
-            "-- p{number}/p.go --\npackage p\n\nfunc F() int {{ return {number} }}\n"
-        ));
-        main.push_str(&format!("\tp{number} \"example.test/loop/p{number}\"\n"));
+    let (mut imports, mut calls) = (String::new(), String::new());
+    for n in packages {
+        write!(text, "-- p{n}/p.go --\npackage p\n\nfunc F() int {{ return {n} }}\n").unwrap();
+        writeln!(imports, "import p{n} \"example.test/loop/p{n}\"").unwrap();
+        writeln!(calls, "\tprintln(p{n}.F())").unwrap();
     }
-    main.push_str(")\n\nfunc main() {\n");
-    (0..12).for_each(|number| main.push_str(&format!("\tprintln(p{number}.F())\n")));
-    let project = sandbox.project("loop", &(text + &main + "}\n"));
+    let main = format!("-- main.go --\npackage main\n\n{imports}\nfunc main() {{\n{calls}}}\n");
+    let project = sandbox.project("loop", &(text + &main));
     let root = sandbox.gocache();
     // Most of the standard library stays, so that a build takes a second and there are many.
     let stays: HashSet<OsString> =
@@ -358,13 +355,13 @@ fn builds_never_fail_while_entries_go() {
 fn prune_until(root: &Path, done: &AtomicBool) -> usize {
     let mut removed = 0;
     while !done.load(Ordering::Relaxed) {
-        let items = plan(root, 0, 2 * HOUR).items;
+        let planned = plan(root, 0, 2 * HOUR).items;
         let (dir, meter) = (open(root), Meter::default());
         let cutoff = larder_fs::now().minus(2 * HOUR);
-        let remover = Remover::new(&dir, &Disposal::Delete, cutoff, &meter);
-        let items: Vec<&PlanItem> = items.iter().collect();
+        let hands = Remover::new(&dir, &Disposal::Delete, cutoff, &meter);
+        let items: Vec<&PlanItem> = planned.iter().collect();
         // A part of it each time, so that builds meet every mixture of there and gone.
-        for fate in remover.remove_all(&items[..items.len().min(100)], 4) {
+        for fate in hands.remove_all(&items[..items.len().min(100)], 4) {
             removed += usize::from(matches!(fate.unwrap(), Fate::Gone(_)));
         }
     }

@@ -1,8 +1,18 @@
 //! The binary from outside: what it prints and how it ends. Home and settings folders are
 //! temporary, and no variable of whoever runs this reaches it.
+#![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
 mod config;
 mod files;
+mod flow;
+mod flow_clean;
+mod flow_json;
+mod flow_kill;
+mod flow_live;
+mod flow_places;
+mod flow_plan;
+mod flow_prune;
+mod flow_trash;
 mod help;
 mod usage;
 
