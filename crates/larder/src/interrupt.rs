@@ -1,5 +1,5 @@
-//! Ctrl-C and termination signals: the first asks the work to stop at its next safe point, so
-//! that what was done is reported; the second does not wait.
+//! Ctrl-C and SIGTERM: the first asks the work to stop at its next safe point, so that what was
+//! done is reported; the second does not wait. SIGHUP keeps its meaning, so that `nohup` does too.
 
 use std::sync::Arc;
 
@@ -11,13 +11,27 @@ use crate::exit::Exit;
 pub fn meter() -> Arc<Meter> {
     let meter = Arc::new(Meter::default());
     let stop = Arc::clone(&meter);
-    let handler = move || {
+    listen(move || {
         if stop.stopped() {
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
         stop.stop();
-    };
-    // Only a second handler in one process is refused, and there is none.
-    let _ = ctrlc::try_set_handler(handler);
+    });
     meter
+}
+
+#[cfg(unix)]
+fn listen(handler: impl Fn() + Send + 'static) {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
+        std::thread::spawn(move || signals.forever().for_each(|_| handler()));
+    }
+}
+
+#[cfg(windows)]
+fn listen(handler: impl Fn() + Send + 'static) {
+    // Only a second handler in one process is refused, and there is none.
+    let _ = ctrlc::set_handler(handler);
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -164,7 +164,6 @@ fn an_output_that_an_unreadable_action_may_name_stays() {
     let dir = cache();
     add_output(dir.path(), id(&[7]), 9 * DAY);
     let action = add_action(dir.path(), id(&[8]), id(&[7]), 9 * DAY);
-    use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(&action, fs::Permissions::from_mode(0o000)).unwrap();
     let items = plan(dir.path(), u64::MAX, DAY);
     assert_eq!(items.items, []);
