@@ -128,7 +128,7 @@ fn a_killed_move_to_the_trash_and_a_killed_restore_end_with_everything_back() {
     let sandbox = GoSandbox::new();
     fake_gocache(&sandbox.gocache(), 100);
     larder(&sandbox, &["plan", "-o", "plan.json", "clean", "build"]).ends(0);
-    assert!(killed(&sandbox, &["apply", "plan.json"], CHANGES, 30));
+    assert!(killed(&sandbox, &["apply", "plan.json"], CHANGES, 5));
     larder(&sandbox, &["apply", "plan.json"]).ends(0);
     assert!(ending(&sandbox.gocache(), "-d").is_empty());
     let before = caches(&sandbox);
