@@ -103,11 +103,9 @@ pub fn remove_contents<J: Judge>(
     ctx: J::Ctx,
     options: &RemoveOptions<'_>,
 ) -> Removal {
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method's lifetimes are late"
-    )]
-    run(dir, judge, ctx, options, |work, worker, top| work.begin_contents(worker, top))
+    run(dir, judge, ctx, options, |work, worker, top| {
+        work.begin_contents(worker, top);
+    })
 }
 
 fn run<J: Judge>(
