@@ -412,6 +412,11 @@ impl<'a> VersionRemoval<'a> {
         if of_no_use && !self.is_unusable(present) {
             return Err(NotRemoved::skipped("it is whole by now"));
         }
+        // A go command may have written the rest while we waited for its lock; a part left behind
+        // would be half a version.
+        if self.leaves_half(present) {
+            return Err(NotRemoved::skipped("it has been written to since it was planned"));
+        }
         // To the second, for plans may be written in seconds.
         let Some(planned) = last_used.map(Time::unix) else { return Ok(()) };
         let reads = access_times_kept(self.remover.root.path());
@@ -424,6 +429,15 @@ impl<'a> VersionRemoval<'a> {
             return Err(NotRemoved::skipped("it has been used since it was planned"));
         }
         Ok(())
+    }
+
+    /// Whether something of a version stands there that the plan for its content does not name.
+    fn leaves_half(&self, present: &Present) -> bool {
+        let (zip, ziphash) = (self.names(Part::Zip), self.names(Part::Ziphash));
+        let unnamed = (present.extracted.is_some() && !self.extracted)
+            || (present.zip.is_some() && !zip)
+            || (present.ziphash.is_some() && !ziphash);
+        (zip || ziphash) && unnamed
     }
 
     fn is_unusable(&self, present: &Present) -> bool {

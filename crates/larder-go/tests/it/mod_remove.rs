@@ -130,6 +130,28 @@ fn what_was_used_since_stays() {
 }
 
 #[test]
+fn what_was_written_to_since_stays_whole() {
+    // A plan made while a go command was half way: it knows of less than there is now.
+    for missing in ["zip", "ziphash", "folder"] {
+        let world = World::new();
+        let mut item = item_of(&world.unit(BETA));
+        item.last_used = None;
+        let Target::Version { paths, .. } = &mut item.target else { panic!("{item:?}") };
+        let known = paths.len();
+        paths.retain(|path| match missing {
+            "folder" => path.starts_with("cache"),
+            suffix => path.extension().is_none_or(|extension| extension != suffix),
+        });
+        assert_eq!(paths.len(), known - 1, "{missing}: {paths:?}");
+        let before = snapshot(&world.root());
+        let why = world.remove(&item).unwrap_err();
+        let expected = if missing == "ziphash" { "it is whole by now" } else { "written to" };
+        assert!(matches!(&why, NotRemoved::Skipped(why) if why.contains(expected)), "{why}");
+        assert!(diff(&before, &snapshot(&world.root())).is_empty(), "{missing}");
+    }
+}
+
+#[test]
 fn what_became_something_else_stays() {
     for name in ["example.com/beta@v0.3.0", "cache/download/example.com/beta/@v/v0.3.0.zip"] {
         let world = World::new();
