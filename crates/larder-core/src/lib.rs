@@ -19,6 +19,7 @@ pub mod size;
 pub mod time;
 pub mod unit;
 pub mod unit_planner;
+pub mod verification;
 
 pub use build_inventory::{Action, ActionRef, BuildInventory, EntryKey, Output, OutputRef, Shard};
 pub use cache::{CacheKind, RootKind};
@@ -31,3 +32,4 @@ pub use progress::Meter;
 pub use size::{Allocated, Logical, Size};
 pub use time::Time;
 pub use unit::{Need, Unit};
+pub use verification::{Bad, Check, Unverifiable, Verification};

@@ -1,0 +1,7 @@
+//! Module proxies and the checksum database: what is missing in the module cache is fetched, and
+//! proven before it is put in place.
+//!
+//! Promises: nothing that a proxy or a checksum server says is believed before it is proven; what
+//! the go command would refuse is refused; nothing half-made becomes visible to a go command.
+//!
+//! Leaves out: version-control fetches (`direct`), which the go command does itself.
