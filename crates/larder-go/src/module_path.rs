@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+
 use crate::semver::{self, Semver};
 
 /// One version of one module, both unescaped; ordered by path and then by version.
@@ -75,6 +77,12 @@ pub fn is_valid(path: &str) -> bool {
 /// Whether a package, or a main module, may have this path (`module.CheckImportPath`).
 pub fn is_valid_import(path: &str) -> bool {
     path_ok(path, Kind::Import)
+}
+
+/// Whether a file of a module may have this path, with `/` between folders
+/// (`module.CheckFilePath`).
+pub fn is_valid_file(path: &str) -> bool {
+    !path.is_empty() && path.split('/').all(|element| element_ok(element, Kind::File))
 }
 
 /// The path without its major version, and that version as it is written: `/v2`, `.v3` below
@@ -156,7 +164,7 @@ fn char_ok(c: char, kind: Kind) -> bool {
         Kind::File if c.is_ascii() => {
             c.is_ascii_alphanumeric() || "!#$%&()+,-.=@[]^_{}~ ".contains(c)
         }
-        Kind::File => c.is_alphabetic(),
+        Kind::File => c.general_category_group() == GeneralCategoryGroup::Letter,
     }
 }
 
