@@ -164,6 +164,11 @@ impl Dir {
         self.handle.create(one_name(name)?, 0o666)
     }
 
+    /// A new file for writing that nobody may write to once this handle is closed.
+    pub fn create_read_only(&self, name: &OsStr) -> io::Result<File> {
+        self.handle.create(one_name(name)?, 0o444)
+    }
+
     /// A new folder.
     pub fn mkdir(&self, name: &OsStr) -> io::Result<()> {
         self.handle.mkdir(one_name(name)?, 0o777)

@@ -109,8 +109,13 @@ impl Handle {
         self.regular(name, options.read(true).write(true).create(true).truncate(false))
     }
 
-    pub(crate) fn create(&self, name: &OsStr, _mode: u32) -> io::Result<File> {
-        self.regular(name, OpenOptions::new().write(true).create_new(true))
+    pub(crate) fn create(&self, name: &OsStr, mode: u32) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        if mode & 0o200 == 0 {
+            options.attributes(READ_ONLY);
+        }
+        self.regular(name, &mut options)
     }
 
     /// A regular file for writing at its end.

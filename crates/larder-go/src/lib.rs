@@ -19,6 +19,8 @@ pub mod build_remove;
 pub mod build_rows;
 pub mod build_scan;
 pub mod build_totals;
+pub mod extract;
+pub mod folder_hash;
 pub mod fuzz;
 pub mod go_sum;
 pub mod gomod;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use larder_core::{Meter, PlanItem, Size, Target, Time};
 use larder_fs::{Dir, Disposal, Everything, FileLock, Kind, LockError, Meta, RemoveOptions};
 
+use crate::extract::open_or_make;
 use crate::mod_layout::{ModLayout, classify};
 use crate::mod_list;
 use crate::mod_names::{FIPS_MODULE, Part, download_folder, extracted_path, part_name};
@@ -240,23 +241,6 @@ fn module_of<'a>(item: &'a &PlanItem) -> Option<&'a str> {
         Target::Version { module, .. } => Some(module),
         _ => None,
     }
-}
-
-fn open_or_make(root: &Dir, path: &Path) -> io::Result<Dir> {
-    let mut at = root.open_path(Path::new(""))?;
-    for name in path.components() {
-        let name = name.as_os_str();
-        at = match at.open_dir(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match at.mkdir(name) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(error);
-                }
-                _ => at.open_dir(name)?,
-            },
-            other => other?,
-        };
-    }
-    Ok(at)
 }
 
 /// One version on its way out.
