@@ -39,6 +39,8 @@ mod mod_remove_path;
 pub mod mod_scan;
 mod mod_times;
 pub mod mod_units;
+pub mod mod_verify;
+mod mod_verify_version;
 mod mod_walk;
 mod modgraph;
 mod modstore;

@@ -53,6 +53,39 @@ pub fn rewrite(folder: &Dir, wait: Duration, meter: &Meter) -> Result<bool, List
     Ok(true)
 }
 
+/// What the list of an `@v` folder should say and what it says, where these differ; nothing where
+/// they agree or there is no list. Looked at again under its lock, for a go command that is
+/// writing it writes in place.
+pub fn compare(folder: &Dir, meter: &Meter) -> io::Result<Option<(String, String)>> {
+    let name = OsStr::new("list");
+    let look = || -> io::Result<Option<(String, String)>> {
+        let is = match folder.read(name, MOST) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => String::from_utf8_lossy(&other?).into_owned(),
+        };
+        let names = folder.entries()?;
+        let wanted = listed(names.iter().filter_map(|(name, _)| name.to_str()));
+        Ok((wanted != is).then_some((wanted, is)))
+    };
+    if look()?.is_none() {
+        return Ok(None);
+    }
+    // Without the right to lock it the second look still counts.
+    let held = folder
+        .open_file(name)
+        .ok()
+        .and_then(|file| FileLock::shared(file, &folder.path().join(name), LOCK_WAIT, meter).ok());
+    let second = look();
+    drop(held);
+    second
+}
+
+/// The longest list that is read, in bytes.
+const MOST: usize = 64 << 20;
+
+/// A list is written in no time.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
 /// What a list says where these files are.
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut versions: Vec<&str> = names
