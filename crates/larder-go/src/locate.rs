@@ -251,6 +251,12 @@ impl GoEnv {
     }
 }
 
+/// Plain settings by their names, each from the first place that sets it (`cfg.Getenv`).
+pub fn settings<const N: usize>(env: &Environment, names: [&str; N]) -> [Text; N] {
+    let files = SettingsFiles::read(env);
+    names.map(|name| files.text(env, name))
+}
+
 /// The two files of settings, and the Go installation that one of them belongs to.
 struct SettingsFiles {
     goenv: Option<PathBuf>,

@@ -5,3 +5,17 @@
 //! the go command would refuse is refused; nothing half-made becomes visible to a go command.
 //!
 //! Leaves out: version-control fetches (`direct`), which the go command does itself.
+
+mod auth;
+pub mod goproxy;
+mod hosts;
+mod http_proxy;
+mod netrc;
+pub mod patterns;
+pub mod settings;
+mod transfer;
+mod web;
+
+pub use goproxy::{FetchError, Proxies, SettingsError};
+pub use settings::NetSettings;
+pub use web::NetOptions;
