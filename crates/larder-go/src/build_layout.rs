@@ -155,6 +155,8 @@ pub fn classify(rel: &Path) -> Option<Target> {
         .collect::<Option<_>>()?;
     match parts.as_slice() {
         [name] if *name == "testexpire.txt" => Some(Target::TestResults),
+        // Go makes it again, and trims then.
+        [name] if *name == "trim.txt" => Some(Target::Path(rel.to_owned())),
         [shard, name] if *shard != "fuzz" => match entry_name(shard_of(shard)?, name)? {
             EntryName::Action(id) => Some(Target::Entry { action: Some(id), output: None }),
             EntryName::Output(id) => Some(Target::Entry { action: None, output: Some(id) }),

@@ -32,6 +32,7 @@ use larder_fs::{Dir, Disposal, Everything, Kind, Meta, RemoveOptions};
 
 use crate::build_layout::{EntryName, STAGED, classify, entry_name, shard_name, shard_of};
 use crate::build_scan::{folder_size, size_of};
+use crate::build_verify::is_stamp;
 use crate::fuzz;
 
 /// Threads where none are asked for: where each unlink waits for the disk they wait together.
@@ -134,6 +135,7 @@ impl<'a> Remover<'a> {
             Target::Entry { action, output } => {
                 self.remove_entry(action.as_ref(), output.as_ref(), planned)
             }
+            Target::Path(rel) if is_stamp(rel) => self.remove_stamp(rel, planned),
             Target::Path(rel) if classify(rel).as_ref() == Some(target) => {
                 if rel.starts_with("fuzz") {
                     self.remove_fuzz_target(rel, planned)
@@ -274,6 +276,18 @@ impl<'a> Remover<'a> {
             return Ok(Fate::Skipped(why));
         }
         self.dispose_at(&above, name, rel).map(Fate::Gone)
+    }
+
+    /// A stamp that makes no sense; go makes it again when it needs one.
+    fn remove_stamp(&self, rel: &Path, planned: Option<Time>) -> Result<Fate, RemoveError> {
+        let name = rel.as_os_str();
+        let error = |source| RemoveError { path: self.root.path().join(rel), source };
+        let rules = Rules { planned, cutoff: self.cutoff };
+        match rules.judge(self.root.look(name).map_err(error)?.as_ref(), false) {
+            Verdict::Absent => Ok(Fate::Skipped(GONE)),
+            Verdict::Stays(why) => Ok(Fate::Skipped(why)),
+            Verdict::Goes => self.dispose_at(self.root, name, rel).map(Fate::Gone),
+        }
     }
 
     fn file(&self, id: &EntryId, rel: PathBuf) -> Result<EntryFile<'_>, RemoveError> {

@@ -18,6 +18,8 @@ mod build_scan;
 #[cfg(unix)]
 mod build_support;
 #[cfg(unix)]
+mod build_verify;
+#[cfg(unix)]
 mod mod_child;
 #[cfg(unix)]
 mod mod_clean;

@@ -1,0 +1,369 @@
+//! One entry of a build cache held against its name, its form and its output.
+//!
+//! Promises: reads in large pieces, keeps no content, follows no symlink. Leaves out when to
+//! believe what it sees of a file that is being written: `build_verify` looks again.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use larder_core::{CacheKind, Check, EntryId, Meter, Time, Unverifiable};
+use larder_fs::{Dir, Kind, Meta};
+use sha2::{Digest as _, Sha256};
+
+use crate::build_entry::{self, ENTRY_LEN};
+use crate::build_layout::{EntryName, entry_name, shard_name, shard_of};
+
+/// Bytes read at once: they stay in a core's own cache between reading and hashing.
+const PIECE: usize = 256 << 10;
+
+/// A piece of a file.
+pub(crate) struct Buffer(Box<[u8]>);
+
+impl Buffer {
+    pub(crate) fn new() -> Self {
+        Self(vec![0; PIECE].into_boxed_slice())
+    }
+}
+
+/// Which entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    /// `-a`.
+    Action(EntryId),
+    /// `-d`.
+    Output(EntryId),
+}
+
+impl Key {
+    pub(crate) fn of_path(rel: &Path) -> Option<Self> {
+        let shard = shard_of(rel.parent()?.file_name()?)?;
+        match entry_name(shard, rel.file_name()?)? {
+            EntryName::Action(id) => Some(Self::Action(id)),
+            EntryName::Output(id) => Some(Self::Output(id)),
+            EntryName::Staged(_) => None,
+        }
+    }
+
+    pub(crate) fn unverifiable(&self, reason: String) -> Unverifiable {
+        let subject = match self {
+            Self::Action(id) => format!("build action {id}"),
+            Self::Output(id) => format!("build output {id}"),
+        };
+        Unverifiable { cache: CacheKind::Build, subject, reason }
+    }
+}
+
+/// What is wrong with an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) check: Check,
+    pub(crate) expected: String,
+    pub(crate) found: String,
+    /// Of an action: the output that it names.
+    pub(crate) names: Option<EntryId>,
+    /// Of an output: how long it is.
+    pub(crate) size: Option<u64>,
+    /// The last change of anything that was looked at.
+    pub(crate) changed: Option<Time>,
+    /// Whether it is what a removal may take.
+    pub(crate) mendable: bool,
+}
+
+impl Fault {
+    fn new(check: Check, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        let (expected, found) = (expected.into(), found.into());
+        Self { check, expected, found, names: None, size: None, changed: None, mendable: true }
+    }
+
+    fn changed_at(mut self, times: impl IntoIterator<Item = Option<Time>>) -> Self {
+        self.changed = times.into_iter().flatten().chain(self.changed).max();
+        self
+    }
+
+    /// Whether it may be in the middle of being written.
+    pub(crate) fn is_recent(&self, now: Time, settle: Duration) -> bool {
+        self.changed.is_some_and(|at| now.since(at) < settle && at.since(now) < settle)
+    }
+}
+
+/// What a look at an entry gave.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// As it should be. For an action, the output that it names; for an output, the bytes read.
+    Good { names: Option<EntryId>, bytes: u64 },
+    /// A sound action whose output is gone.
+    Dangling,
+    /// It is no longer there.
+    Gone,
+    /// Not as it should be, or being written.
+    Bad(Fault),
+    /// It cannot be read, and why.
+    Unread(String),
+}
+
+impl Verdict {
+    fn of_error(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound {
+            return Self::Gone;
+        }
+        Self::Unread(format!("it cannot be read: {error}"))
+    }
+}
+
+/// The folders `00` to `ff`, each opened when it is first needed.
+pub(crate) struct Shards<'a> {
+    root: &'a Dir,
+    slots: Box<[OnceLock<Dir>; 256]>,
+}
+
+impl<'a> Shards<'a> {
+    pub(crate) fn new(root: &'a Dir) -> Self {
+        Self { root, slots: Box::new([const { OnceLock::new() }; 256]) }
+    }
+
+    pub(crate) fn root(&self) -> &Dir {
+        self.root
+    }
+
+    pub(crate) fn dir(&self, shard: u8) -> io::Result<&Dir> {
+        let slot = &self.slots[usize::from(shard)];
+        if let Some(dir) = slot.get() {
+            return Ok(dir);
+        }
+        let dir = self.root.open_dir(OsStr::new(&shard_name(shard)))?;
+        Ok(slot.get_or_init(|| dir))
+    }
+
+    pub(crate) fn examine(&self, key: &Key, buffer: &mut Buffer, meter: &Meter) -> Verdict {
+        match key {
+            Key::Action(id) => self.action(id),
+            Key::Output(id) => self.output(id, buffer, meter),
+        }
+    }
+
+    /// An action's entry, and its size against that of the output that it names.
+    fn action(&self, id: &EntryId) -> Verdict {
+        let name = OsString::from(format!("{id}-a"));
+        let dir = match self.dir(id.0[0]) {
+            Ok(dir) => dir,
+            Err(error) => return Verdict::of_error(&error),
+        };
+        let text = match build_entry::read(dir, &name, id) {
+            Ok(Some(text)) => text,
+            Ok(None) => return unsound(dir, &name, id),
+            Err(error) => return not_a_file(dir, &name, &error),
+        };
+        let standing = match self.look_output(&text.output) {
+            Ok(Some(standing)) => standing,
+            Ok(None) => return Verdict::Dangling,
+            // Whether it can be read is told with the output itself.
+            Err(_) => return Verdict::Good { names: Some(text.output), bytes: 0 },
+        };
+        match standing.size {
+            Some(size) if size != text.size => {
+                let own = dir.look(&name).ok().flatten().map(|meta| meta.modified);
+                let said = format!("{} bytes", text.size);
+                let mut fault =
+                    Fault::new(Check::OutputSize, format!("{size} bytes, as its output has"), said)
+                        .changed_at([own, Some(standing.modified)]);
+                fault.names = Some(text.output);
+                Verdict::Bad(fault)
+            }
+            _ => Verdict::Good { names: Some(text.output), bytes: 0 },
+        }
+    }
+
+    /// How long an output is and when it changed; of an executable its one file. `None` where it
+    /// is gone.
+    fn look_output(&self, id: &EntryId) -> io::Result<Option<Standing>> {
+        let name = OsString::from(format!("{id}-d"));
+        let dir = match self.dir(id.0[0]) {
+            Ok(dir) => dir,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(meta) = dir.look(&name)? else { return Ok(None) };
+        let modified = meta.modified;
+        match meta.kind {
+            Kind::File => Ok(Some(Standing { size: Some(meta.logical), modified })),
+            Kind::Folder => {
+                let folder = dir.open_dir(&name)?;
+                let inner = only_entry(&folder)?.map(|(_, inner)| inner);
+                let modified = inner.map_or(modified, |inner| modified.max(inner.modified));
+                Ok(Some(Standing { size: inner.map(|inner| inner.logical), modified }))
+            }
+            // Told with the output itself.
+            Kind::Symlink | Kind::Other => Ok(Some(Standing { size: None, modified })),
+        }
+    }
+
+    /// An output's content against its name.
+    fn output(&self, id: &EntryId, buffer: &mut Buffer, meter: &Meter) -> Verdict {
+        let name = OsString::from(format!("{id}-d"));
+        let looked = self.dir(id.0[0]).and_then(|dir| Ok((dir, dir.look(&name)?)));
+        let (dir, meta) = match looked {
+            Ok((dir, Some(meta))) => (dir, meta),
+            Ok((_, None)) => return Verdict::Gone,
+            Err(error) => return Verdict::of_error(&error),
+        };
+        match meta.kind {
+            Kind::File => content(dir, &name, id, buffer, meter),
+            Kind::Folder => match dir.open_dir(&name) {
+                Ok(folder) => executable(&folder, &meta, id, buffer, meter),
+                Err(error) => Verdict::of_error(&error),
+            },
+            Kind::Symlink => {
+                Verdict::Unread("it is a symlink, which larder does not follow".into())
+            }
+            Kind::Other => Verdict::Unread("it is neither a file nor a folder".into()),
+        }
+    }
+}
+
+struct Standing {
+    size: Option<u64>,
+    modified: Time,
+}
+
+/// The one entry of a folder; `None` where there is none, or more than one.
+fn only_entry(folder: &Dir) -> io::Result<Option<(OsString, Meta)>> {
+    let mut entries = folder.entries()?;
+    let (Some((name, _)), true) = (entries.pop(), entries.is_empty()) else { return Ok(None) };
+    Ok(folder.look(&name)?.map(|meta| (name, meta)))
+}
+
+/// An action that go takes for a miss, with what is wrong with it.
+fn unsound(dir: &Dir, name: &OsStr, id: &EntryId) -> Verdict {
+    let (text, meta) =
+        match dir.read(name, ENTRY_LEN + 1).and_then(|text| Ok((text, dir.look(name)?))) {
+            Ok((text, Some(meta))) => (text, meta),
+            Ok((_, None)) => return Verdict::Gone,
+            Err(error) => return Verdict::of_error(&error),
+        };
+    // Written between the two looks.
+    if let Some(text) = build_entry::parse(id, &text) {
+        return Verdict::Good { names: Some(text.output), bytes: 0 };
+    }
+    let found = if text.len() != ENTRY_LEN {
+        format!("{} bytes", meta.logical)
+    } else if text.starts_with(b"v1 ") && text.get(3..67) != Some(id.to_string().as_bytes()) {
+        "the entry of another action".to_owned()
+    } else {
+        "a line of another form".to_owned()
+    };
+    let expected = format!("a line of {ENTRY_LEN} bytes, v1, with its own name");
+    let fault = Fault::new(Check::ActionEntry, expected, found);
+    Verdict::Bad(fault.changed_at([Some(meta.modified)]))
+}
+
+/// An action that cannot be read as a file.
+fn not_a_file(dir: &Dir, name: &OsStr, error: &io::Error) -> Verdict {
+    match dir.look(name) {
+        Ok(Some(meta)) if meta.kind != Kind::File => {
+            let mut fault = Fault::new(Check::ActionEntry, "a file", kind_words(meta.kind));
+            fault.mendable = false;
+            Verdict::Bad(fault)
+        }
+        Ok(None) => Verdict::Gone,
+        _ => Verdict::of_error(error),
+    }
+}
+
+fn kind_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "a file",
+        Kind::Folder => "a folder",
+        Kind::Symlink => "a symlink",
+        Kind::Other => "neither a file nor a folder",
+    }
+}
+
+/// A file's SHA-256 against the output's name.
+fn content(dir: &Dir, name: &OsStr, id: &EntryId, buffer: &mut Buffer, meter: &Meter) -> Verdict {
+    let hashed = dir.open_file(name).and_then(|mut file| hash(&mut file, buffer, meter));
+    match hashed {
+        Ok(Hashed { sum, bytes, .. }) if sum == id.0 => Verdict::Good { names: None, bytes },
+        Ok(Hashed { whole: false, .. }) => Verdict::Unread("the work was stopped".into()),
+        Ok(Hashed { sum, bytes, .. }) => {
+            let found = format!("sha256 {}", EntryId(sum));
+            let mut fault = Fault::new(Check::OutputHash, format!("sha256 {id}"), found);
+            fault.size = Some(bytes);
+            let changed = dir.look(name).ok().flatten().map(|meta| meta.modified);
+            Verdict::Bad(fault.changed_at([changed]))
+        }
+        Err(error) => Verdict::of_error(&error),
+    }
+}
+
+/// A cached executable: a folder with one executable file.
+fn executable(
+    folder: &Dir,
+    meta: &Meta,
+    id: &EntryId,
+    buffer: &mut Buffer,
+    meter: &Meter,
+) -> Verdict {
+    const EXPECTED: &str = "a folder with one executable file";
+    let bad = |found: String, inner: Option<Time>| {
+        let fault = Fault::new(Check::Executable, EXPECTED, found);
+        Verdict::Bad(fault.changed_at([Some(meta.modified), inner]))
+    };
+    let (name, inner) = match only_entry(folder) {
+        Ok(Some(only)) => only,
+        Ok(None) => {
+            let count = folder.entries().map_or(0, |entries| entries.len());
+            return bad(format!("a folder with {count} entries"), None);
+        }
+        Err(error) => return Verdict::of_error(&error),
+    };
+    let changed = Some(inner.modified);
+    if inner.kind != Kind::File {
+        return bad(format!("a folder with {} in it", kind_words(inner.kind)), changed);
+    }
+    match content(folder, &name, id, buffer, meter) {
+        Verdict::Good { .. } if cfg!(unix) && inner.mode & 0o111 == 0 => {
+            bad("a file that may not be executed".to_owned(), changed)
+        }
+        Verdict::Bad(fault) => Verdict::Bad(fault.changed_at([Some(meta.modified)])),
+        other => other,
+    }
+}
+
+struct Hashed {
+    sum: [u8; 32],
+    bytes: u64,
+    /// Whether it was read to its end.
+    whole: bool,
+}
+
+fn hash(file: &mut File, buffer: &mut Buffer, meter: &Meter) -> io::Result<Hashed> {
+    let mut hasher = Sha256::new();
+    let (mut bytes, mut told) = (0, 0);
+    let mut whole = true;
+    loop {
+        match file.read(&mut buffer.0) {
+            Ok(0) => break,
+            Ok(read) => {
+                hasher.update(&buffer.0[..read]);
+                bytes += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        // Large files move the progress while they are read, small ones at their end.
+        if bytes - told >= 8 << 20 {
+            meter.add(0, bytes - told);
+            told = bytes;
+            if meter.stopped() {
+                whole = false;
+                break;
+            }
+        }
+    }
+    meter.add(1, bytes - told);
+    Ok(Hashed { sum: hasher.finalize().into(), bytes, whole })
+}

@@ -1,0 +1,198 @@
+//! A pass of all threads over the entries of a build cache, each entry by one of them.
+//!
+//! Threads take entries one by one, so that a folder with one large output holds up nobody.
+//! Memory: the names in one folder, and eight bytes an entry to tell which outputs are named.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use larder_core::{CacheKind, EntryId, Meter, Unverifiable};
+use larder_fs::Kind;
+
+use crate::build_entry::{self, ActionText};
+use crate::build_layout::{BuildLayout, EntryName, entry_name, shard_name};
+use crate::build_verify::Options;
+use crate::build_verify_entry::{Buffer, Fault, Key, Shards, Verdict};
+
+/// What a pass found.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) checked: u64,
+    pub(crate) bytes: u64,
+    pub(crate) dangling: u64,
+    pub(crate) faults: Vec<(Key, Fault)>,
+    pub(crate) unread: Vec<Unverifiable>,
+    /// Outputs that sound actions name, by the first bytes of their names.
+    named: Vec<u64>,
+    /// Outputs that are there, likewise.
+    outputs: Vec<u64>,
+}
+
+impl Found {
+    /// How many outputs no action names.
+    pub(crate) fn orphans(&mut self) -> u64 {
+        self.named.sort_unstable();
+        self.named.dedup();
+        let orphan = |short: &&u64| self.named.binary_search(short).is_err();
+        self.outputs.iter().filter(orphan).count() as u64
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.checked += other.checked;
+        self.bytes += other.bytes;
+        self.dangling += other.dangling;
+        self.faults.extend(other.faults);
+        self.unread.extend(other.unread);
+        self.named.extend(other.named);
+        self.outputs.extend(other.outputs);
+    }
+
+    fn take(&mut self, key: Key, verdict: Verdict) {
+        self.checked += u64::from(!matches!(verdict, Verdict::Gone));
+        match (key, &verdict) {
+            (_, Verdict::Gone) => {}
+            (Key::Output(id), _) => self.outputs.push(short(&id)),
+            (Key::Action(_), Verdict::Good { names: Some(output), .. }) => {
+                self.named.push(short(output));
+            }
+            (Key::Action(_), Verdict::Bad(fault)) => {
+                self.named.extend(fault.names.as_ref().map(short));
+            }
+            (Key::Action(_), _) => {}
+        }
+        match verdict {
+            Verdict::Good { bytes, .. } => self.bytes += bytes,
+            Verdict::Dangling => self.dangling += 1,
+            Verdict::Gone => {}
+            Verdict::Bad(fault) => {
+                self.bytes += fault.size.unwrap_or_default();
+                self.faults.push((key, fault));
+            }
+            Verdict::Unread(why) => self.unread.push(key.unverifiable(why)),
+        }
+    }
+}
+
+/// Eight bytes of a hash tell a few million of them apart.
+fn short(id: &EntryId) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&id.0[..8]);
+    u64::from_be_bytes(bytes)
+}
+
+/// Examines every entry.
+pub(crate) fn examine_all(
+    shards: &Shards<'_>,
+    layout: &BuildLayout,
+    options: &Options<'_>,
+) -> Found {
+    let entries = Entries::new(shards, layout, options.meter);
+    let mut all = Found::default();
+    let work = || {
+        let (mut found, mut buffer) = (Found::default(), Buffer::new());
+        while let Some(key) = entries.next() {
+            found.take(key, shards.examine(&key, &mut buffer, options.meter));
+        }
+        found
+    };
+    for found in each_thread(options.threads, work) {
+        all.merge(found);
+    }
+    all.unread.extend(entries.into_unread());
+    all
+}
+
+/// The sound actions that name one of these outputs.
+pub(crate) fn naming<T: Sync>(
+    shards: &Shards<'_>,
+    layout: &BuildLayout,
+    outputs: &BTreeMap<EntryId, T>,
+    options: &Options<'_>,
+) -> Vec<(EntryId, ActionText)> {
+    let quiet = Meter::default();
+    let entries = Entries::new(shards, layout, &quiet);
+    let work = || {
+        let mut named = Vec::new();
+        while let Some(key) = entries.next() {
+            let Key::Action(id) = key else { continue };
+            let name = OsString::from(format!("{id}-a"));
+            let read = shards.dir(id.0[0]).and_then(|dir| build_entry::read(dir, &name, &id));
+            if let Ok(Some(text)) = read
+                && outputs.contains_key(&text.output)
+            {
+                named.push((id, text));
+            }
+        }
+        named
+    };
+    each_thread(options.threads, work).into_iter().flatten().collect()
+}
+
+fn each_thread<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    let threads = if threads == 0 { processors() } else { threads };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
+        let mut all = vec![work()];
+        // A thread panics only where this one would have.
+        all.extend(others.into_iter().filter_map(|thread| thread.join().ok()));
+        all
+    })
+}
+
+/// The entries of all folders, handed out one by one.
+struct Entries<'a> {
+    shards: &'a Shards<'a>,
+    layout: &'a BuildLayout,
+    meter: &'a Meter,
+    at: Mutex<At>,
+}
+
+#[derive(Default)]
+struct At {
+    next: usize,
+    shard: u8,
+    names: std::vec::IntoIter<(OsString, Kind)>,
+    unread: Vec<Unverifiable>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(shards: &'a Shards<'a>, layout: &'a BuildLayout, meter: &'a Meter) -> Self {
+        Self { shards, layout, meter, at: Mutex::default() }
+    }
+
+    fn next(&self) -> Option<Key> {
+        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if self.meter.stopped() {
+                return None;
+            }
+            while let Some((name, _)) = at.names.next() {
+                match entry_name(at.shard, &name) {
+                    Some(EntryName::Action(id)) => return Some(Key::Action(id)),
+                    Some(EntryName::Output(id)) => return Some(Key::Output(id)),
+                    Some(EntryName::Staged(_)) | None => {}
+                }
+            }
+            let shard = *self.layout.shards.get(at.next)?;
+            at.next += 1;
+            at.shard = shard;
+            match self.shards.dir(shard).and_then(larder_fs::Dir::entries) {
+                Ok(names) => at.names = names.into_iter(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => at.unread.push(Unverifiable {
+                    cache: CacheKind::Build,
+                    subject: format!("folder {}", shard_name(shard)),
+                    reason: format!("it cannot be read: {error}"),
+                }),
+            }
+        }
+    }
+
+    fn into_unread(self) -> Vec<Unverifiable> {
+        self.at.into_inner().unwrap_or_else(PoisonError::into_inner).unread
+    }
+}
