@@ -72,6 +72,15 @@ pub enum Target {
         /// Relative to GOMODCACHE, what of it is there.
         paths: Vec<PathBuf>,
     },
+    /// Parts of a module version that a verification found bad; the rest of it stays.
+    Damaged {
+        /// Unescaped module path.
+        module: String,
+        /// Unescaped version.
+        version: String,
+        /// Relative to GOMODCACHE, what of it is bad.
+        paths: Vec<PathBuf>,
+    },
     /// A file or folder whole, relative to the root and never the root itself.
     Path(PathBuf),
     /// All of the item's cache, as `clean` removes it.
@@ -90,7 +99,7 @@ impl Target {
                 .map(EntryId::action_path)
                 .chain(output.iter().map(EntryId::output_path))
                 .collect(),
-            Self::Version { paths, .. } => paths.clone(),
+            Self::Version { paths, .. } | Self::Damaged { paths, .. } => paths.clone(),
             Self::Path(path) => vec![path.clone()],
             Self::All => vec![PathBuf::new()],
             Self::TestResults => vec![PathBuf::from("testexpire.txt")],
@@ -125,7 +134,9 @@ impl PlanItem {
             Target::Entry { action: Some(id), .. } => Cow::Owned(format!("build action {id}")),
             Target::Entry { output: Some(id), .. } => Cow::Owned(format!("build output {id}")),
             Target::Entry { .. } => Cow::Borrowed("build entry"),
-            Target::Version { module, version, .. } => Cow::Owned(format!("{module}@{version}")),
+            Target::Version { module, version, .. } | Target::Damaged { module, version, .. } => {
+                Cow::Owned(format!("{module}@{version}"))
+            }
             Target::All => Cow::Owned(format!("all of {}", self.cache)),
             Target::Path(path) => Cow::Owned(path.display().to_string()),
             Target::TestResults => Cow::Borrowed("test results"),

@@ -24,8 +24,13 @@ impl H1 {
     /// The hash of a go.mod, as go.sum has it under `version/go.mod`
     /// (`cmd/go/internal/modfetch/fetch.go`, `goModSum`).
     pub fn of_go_mod(content: &[u8]) -> Self {
+        Self::of_go_mod_hash(Sha256::digest(content).into())
+    }
+
+    /// As [`Self::of_go_mod`], from the file's own hash.
+    pub fn of_go_mod_hash(hash: FileHash) -> Self {
         let mut summer = Summer::default();
-        summer.add("go.mod".to_owned(), Sha256::digest(content).into());
+        summer.add("go.mod".to_owned(), hash);
         summer.finish()
     }
 }

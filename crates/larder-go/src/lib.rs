@@ -40,6 +40,7 @@ pub mod mod_list;
 pub mod mod_names;
 pub mod mod_remove;
 mod mod_remove_path;
+mod mod_remove_version;
 pub mod mod_scan;
 mod mod_times;
 pub mod mod_units;

@@ -14,15 +14,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use larder_core::{Meter, PlanItem, Size, Target, Time};
-use larder_fs::{Dir, Disposal, Everything, FileLock, Kind, LockError, Meta, RemoveOptions};
+use larder_core::{Meter, PlanItem, Size, Target};
+use larder_fs::{Dir, Disposal, FileLock, Kind, LockError, Meta, RemoveOptions};
 
 use crate::extract::open_or_make;
-use crate::mod_layout::{ModLayout, classify};
+use crate::mod_layout::ModLayout;
 use crate::mod_list;
-use crate::mod_names::{FIPS_MODULE, Part, download_folder, extracted_path, part_name};
-use crate::mod_scan::part_path;
-use crate::mod_times::access_times_kept;
+use crate::mod_names::{Part, download_folder, part_name};
+use crate::mod_remove_version::VersionRemoval;
 
 /// Threads where none are asked for: each waits for locks and for the disk.
 const THREADS: usize = 16;
@@ -106,7 +105,7 @@ impl Remover<'_> {
     /// Removes what `item` names, of which nothing is taken on trust.
     pub fn remove(&self, item: &PlanItem) -> Removed {
         let done = self.remove_with(item, self.threads)?;
-        if let Target::Version { module, .. } = &item.target {
+        if let Some(module) = module_of(&item) {
             self.refresh_list(module);
         }
         Ok(done)
@@ -153,8 +152,12 @@ impl Remover<'_> {
         }
         let mut done = match &item.target {
             Target::Version { module, version, paths } => {
-                let removal = VersionRemoval::new(self, module, version, paths, threads)?;
-                removal.run(item.last_used)?
+                let removal = VersionRemoval::new(self, module, version, threads);
+                removal.of(paths)?.run(item.last_used)?
+            }
+            Target::Damaged { module, version, paths } => {
+                let removal = VersionRemoval::new(self, module, version, threads);
+                removal.damaged(paths)?.run(None)?
             }
             Target::Path(path) => self.remove_path(path, item.last_used, threads)?,
             _ => return Err(NotRemoved::skipped("not a part of a module cache")),
@@ -214,7 +217,9 @@ fn by_version(items: &[&PlanItem]) -> Vec<Vec<usize>> {
     let mut known: HashMap<(String, String), usize> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         let key = match &item.target {
-            Target::Version { module, version, .. } => (module.clone(), version.clone()),
+            Target::Version { module, version, .. } | Target::Damaged { module, version, .. } => {
+                (module.clone(), version.clone())
+            }
             Target::Path(path) => match crate::mod_layout::version_of_path(path) {
                 Some(key) => key,
                 None => {
@@ -238,228 +243,9 @@ fn by_version(items: &[&PlanItem]) -> Vec<Vec<usize>> {
 
 fn module_of<'a>(item: &'a &PlanItem) -> Option<&'a str> {
     match &item.target {
-        Target::Version { module, .. } => Some(module),
+        Target::Version { module, .. } | Target::Damaged { module, .. } => Some(module),
         _ => None,
     }
-}
-
-/// One version on its way out.
-struct VersionRemoval<'a> {
-    remover: &'a Remover<'a>,
-    module: &'a str,
-    version: &'a str,
-    threads: usize,
-    /// Whether the plan names its folder.
-    extracted: bool,
-    /// Which of its files the plan names, by [`Part::bit`].
-    parts: u8,
-}
-
-/// What of a version is there at the moment.
-struct Present {
-    /// The folder above the extracted one, that one's name, and what it is.
-    extracted: Option<(Dir, Meta)>,
-    zip: Option<Meta>,
-    ziphash: Option<Meta>,
-    partial: Option<Meta>,
-}
-
-impl<'a> VersionRemoval<'a> {
-    fn new(
-        remover: &'a Remover<'a>,
-        module: &'a str,
-        version: &'a str,
-        paths: &[PathBuf],
-        threads: usize,
-    ) -> Result<Self, NotRemoved> {
-        let mut removal = Self { remover, module, version, threads, extracted: false, parts: 0 };
-        let is = |path: &PathBuf, part| part_path(module, version, part).as_ref() == Some(path);
-        for path in paths {
-            let of_this = matches!(
-                classify(path),
-                Some(Target::Version { module: m, version: v, .. }) if m == module && v == version
-            );
-            if !of_this {
-                let why = format!("{} is not a part of {module}@{version}", path.display());
-                return Err(NotRemoved::Skipped(why));
-            }
-            match [Part::Zip, Part::Ziphash, Part::Partial].into_iter().find(|p| is(path, *p)) {
-                Some(part) => removal.parts |= part.bit(),
-                None => removal.extracted = true,
-            }
-        }
-        Ok(removal)
-    }
-
-    fn run(&self, last_used: Option<Time>) -> Removed {
-        let (folder, lock) = self.remover.lock_version(self.module, self.version)?;
-        let present = self.look(&folder)?;
-        self.check(&present, last_used)?;
-        let mut done = Done::default();
-        let partial = self.part(Part::Partial)?;
-        let mut marked = present.partial.is_some();
-        let mut gone = present.extracted.is_none();
-        if let Some((above, _)) = present.extracted.as_ref().filter(|_| self.extracted) {
-            if !marked {
-                drop(folder.create(OsStr::new(&partial)).map_err(failed(&folder, &partial))?);
-                marked = true;
-            }
-            gone = self.dispose_extracted(above, &mut done)?;
-        }
-        if gone || !self.extracted {
-            for (there, part) in
-                [(present.zip.is_some(), Part::Zip), (present.ziphash.is_some(), Part::Ziphash)]
-            {
-                if there && self.names(part) {
-                    self.dispose_part(&folder, part, &mut done)?;
-                }
-            }
-        }
-        // Marked for as long as anything is left that could be taken for whole.
-        if gone && marked {
-            folder.unlink(OsStr::new(&partial)).map_err(failed(&folder, &partial))?;
-        }
-        drop(lock);
-        if gone && let Some(path) = extracted_path(self.module, self.version) {
-            self.remover.remove_empty_parents(&path);
-        }
-        Ok(done)
-    }
-
-    /// Whether the plan names this file.
-    fn names(&self, part: Part) -> bool {
-        self.parts & part.bit() != 0
-    }
-
-    fn part(&self, part: Part) -> Result<String, NotRemoved> {
-        part_name(self.version, part)
-            .ok_or_else(|| NotRemoved::skipped("not the name of a module version"))
-    }
-
-    /// What is there now; what is not of the kind that Go makes is a reason to stop.
-    fn look(&self, folder: &Dir) -> Result<Present, NotRemoved> {
-        let file = |part| {
-            let name = self.part(part)?;
-            let meta = folder.look(OsStr::new(&name)).map_err(failed(folder, &name))?;
-            match meta {
-                Some(meta) if meta.kind != Kind::File => {
-                    Err(NotRemoved::Skipped(format!("its {} is {}", part.suffix(), phrase(&meta))))
-                }
-                other => Ok(other),
-            }
-        };
-        Ok(Present {
-            extracted: self.look_extracted()?,
-            zip: file(Part::Zip)?,
-            ziphash: file(Part::Ziphash)?,
-            partial: file(Part::Partial)?,
-        })
-    }
-
-    fn look_extracted(&self) -> Result<Option<(Dir, Meta)>, NotRemoved> {
-        let unnamed = || NotRemoved::skipped("not the name of a module version");
-        let path = extracted_path(self.module, self.version).ok_or_else(unnamed)?;
-        let (above, name) = (path.parent().ok_or_else(unnamed)?, path.file_name());
-        let name = name.ok_or_else(unnamed)?;
-        let above = match self.remover.root.open_path(above) {
-            Ok(above) => above,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                // A symlink on the way is refused; that is a change, not a failure.
-                let why = format!("a folder above it cannot be entered: {source}");
-                return Err(NotRemoved::Skipped(why));
-            }
-        };
-        let meta = above.look(name).map_err(NotRemoved::io(above.path().join(name)))?;
-        match meta {
-            None => Ok(None),
-            Some(meta) if meta.kind != Kind::Folder => {
-                Err(NotRemoved::Skipped(format!("its folder is {} now", phrase(&meta))))
-            }
-            Some(meta) if meta.mount_point => {
-                Err(NotRemoved::skipped("its folder is a mount point now"))
-            }
-            Some(meta) => Ok(Some((above, meta))),
-        }
-    }
-
-    /// Holds what is there against what was planned.
-    fn check(&self, present: &Present, last_used: Option<Time>) -> Result<(), NotRemoved> {
-        let content = [&present.zip, &present.ziphash];
-        let any = present.extracted.is_some()
-            || present.partial.is_some()
-            || content.iter().any(|meta| meta.is_some());
-        if !any {
-            return Err(NotRemoved::skipped("it is gone already"));
-        }
-        let of_no_use = self.extracted && !self.names(Part::Ziphash) && self.module != FIPS_MODULE;
-        if of_no_use && !self.is_unusable(present) {
-            return Err(NotRemoved::skipped("it is whole by now"));
-        }
-        // A go command may have written the rest while we waited for its lock; a part left behind
-        // would be half a version.
-        if self.leaves_half(present) {
-            return Err(NotRemoved::skipped("it has been written to since it was planned"));
-        }
-        // To the second, for plans may be written in seconds.
-        let Some(planned) = last_used.map(Time::unix) else { return Ok(()) };
-        let reads = access_times_kept(self.remover.root.path());
-        let written = present.extracted.iter().map(|(_, meta)| meta.modified);
-        let read = content.into_iter().flatten().flat_map(|meta| {
-            let read = reads && (self.names(Part::Zip) || self.names(Part::Ziphash));
-            [Some(meta.modified), read.then_some(meta.accessed)].into_iter().flatten()
-        });
-        if written.chain(read).any(|time| time.unix() > planned) {
-            return Err(NotRemoved::skipped("it has been used since it was planned"));
-        }
-        Ok(())
-    }
-
-    /// Whether something of a version stands there that the plan for its content does not name.
-    fn leaves_half(&self, present: &Present) -> bool {
-        let (zip, ziphash) = (self.names(Part::Zip), self.names(Part::Ziphash));
-        let unnamed = (present.extracted.is_some() && !self.extracted)
-            || (present.zip.is_some() && !zip)
-            || (present.ziphash.is_some() && !ziphash);
-        (zip || ziphash) && unnamed
-    }
-
-    fn is_unusable(&self, present: &Present) -> bool {
-        let Some((above, _)) = &present.extracted else { return present.partial.is_some() };
-        let empty = || {
-            let path = extracted_path(self.module, self.version);
-            let name = path.as_deref().and_then(Path::file_name);
-            name.and_then(|name| above.open_dir(name).ok())
-                .and_then(|dir| dir.entries().ok())
-                .is_some_and(|entries| entries.is_empty())
-        };
-        present.partial.is_some() || present.ziphash.is_none() || empty()
-    }
-
-    /// Whether the folder is gone altogether.
-    fn dispose_extracted(&self, above: &Dir, done: &mut Done) -> Result<bool, NotRemoved> {
-        let unnamed = || NotRemoved::skipped("not the name of a module version");
-        let path = extracted_path(self.module, self.version).ok_or_else(unnamed)?;
-        let name = path.file_name().ok_or_else(unnamed)?;
-        let options = self.remover.options(self.threads);
-        let removal = self.remover.how.dispose(above, name, &path, &Everything, (), &options);
-        done.add(removal);
-        Ok(above.look(name).is_ok_and(|meta| meta.is_none()))
-    }
-
-    fn dispose_part(&self, folder: &Dir, part: Part, done: &mut Done) -> Result<(), NotRemoved> {
-        let name = self.part(part)?;
-        let unnamed = || NotRemoved::skipped("not the name of a module version");
-        let path = part_path(self.module, self.version, part).ok_or_else(unnamed)?;
-        let options = self.remover.options(1);
-        let how = self.remover.how;
-        done.add(how.dispose(folder, OsStr::new(&name), &path, &Everything, (), &options));
-        Ok(())
-    }
-}
-
-fn failed(folder: &Dir, name: &str) -> impl FnOnce(io::Error) -> NotRemoved + use<> {
-    NotRemoved::io(folder.path().join(name))
 }
 
 impl Done {

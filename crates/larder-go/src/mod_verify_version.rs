@@ -130,6 +130,10 @@ impl<'a, 's> Looking<'a, 's> {
         }
     }
 
+    fn part(&self, part: Part) -> Vec<PathBuf> {
+        part_path(&self.module.path, &self.module.version, part).into_iter().collect()
+    }
+
     fn path(&self, part: Part) -> PathBuf {
         let rel = part_path(&self.module.path, &self.module.version, part);
         self.verify.full(&rel.unwrap_or_default())
@@ -149,7 +153,8 @@ impl<'a, 's> Looking<'a, 's> {
             Err(error) => format!("no JSON: {error}"),
         };
         let path = self.path(Part::Info);
-        self.bad(Check::Info, path, expected, found);
+        let removes = self.part(Part::Info);
+        self.bad(Check::Info, path, expected, found).removes = removes;
     }
 
     fn ziphash(&mut self, folder: &Dir) -> Option<H1> {
@@ -405,19 +410,31 @@ impl<'a, 's> Looking<'a, 's> {
         let path = self.path(Part::Mod);
         let text = String::from_utf8_lossy(&bytes);
         if let Err(error) = gomod::parse_dependency(&path, &text) {
-            self.bad(Check::GoMod, path, "a go.mod that can be parsed".into(), error.to_string());
+            let (expected, removes) = ("a go.mod that can be parsed".into(), self.part(Part::Mod));
+            self.bad(Check::GoMod, path, expected, error.to_string()).removes = removes;
             return;
         }
         let version = format!("{}/go.mod", self.module.version);
         let found = H1::of_go_mod(&bytes);
-        if self.expected(&version, found, &path).is_some() {
+        let before = self.found.bad.len();
+        if let Some(right) = self.expected(&version, found, &path) {
+            // A go.sum alone may be what is wrong; with the zip on its side it is not.
+            let of_zip = self.go_mod_in(zip).flatten().map(H1::of_go_mod_hash);
+            let removes = self.part(Part::Mod);
+            for bad in &mut self.found.bad[before..] {
+                let of_cache = bad.path == path;
+                if of_cache && (bad.check == Check::ChecksumDatabase || of_zip == Some(right)) {
+                    bad.removes.clone_from(&removes);
+                }
+            }
             return;
         }
         match self.go_mod_in(zip) {
             Some(Some(hash)) if hash == Into::<FileHash>::into(Sha256::digest(&bytes)) => {}
             Some(Some(_)) => {
                 let expected = "the go.mod in its zip".to_owned();
-                self.bad(Check::GoMod, path, expected, "another text".to_owned());
+                let removes = self.part(Part::Mod);
+                self.bad(Check::GoMod, path, expected, "another text".into()).removes = removes;
             }
             // What the go command writes for a module without go.mod
             // (`cmd/go/internal/modfetch/coderepo.go`, `legacyGoMod`).

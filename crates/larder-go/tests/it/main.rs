@@ -33,3 +33,5 @@ mod mod_remove;
 mod mod_scan;
 #[cfg(unix)]
 mod mod_support;
+#[cfg(unix)]
+mod mod_verify;
