@@ -11,8 +11,11 @@ pub mod goproxy;
 mod hosts;
 mod http_proxy;
 mod netrc;
+pub mod note;
 pub mod patterns;
 pub mod settings;
+pub mod tile;
+pub mod tlog;
 mod transfer;
 mod web;
 
