@@ -25,10 +25,10 @@ mod warm;
 
 pub use gomod::{dir_hash, escape, h1, mod_hash};
 pub use proxy::{FileProxy, ModuleMaker};
-pub use real::{REAL_MODULES, RealModules, real_modules};
+pub use real::{REAL_MODULES, RealModules, module_source, real_modules};
 pub use sandbox::{GoSandbox, has_go};
 pub use shared::{built_once, cache_dir};
-pub use snapshot::{Entry, EntryKind, Snapshot, diff, snapshot};
+pub use snapshot::{Entry, EntryKind, Snapshot, diff, snapshot, timeless};
 pub use test_proxy::TestProxy;
 pub use trees::{
     FakeBuildCache, FakeModCache, FakeModule, copy_tree, fake_gocache, fake_gomodcache,

@@ -81,6 +81,24 @@ pub fn real_modules() -> Result<RealModules, String> {
     Ok(RealModules { dir })
 }
 
+/// The source of a real module, fetched through the proxy that this machine's go command is set
+/// up with, or found where an earlier run put it. Shared by all tests: never write to it.
+///
+/// # Errors
+/// As [`real_modules`].
+pub fn module_source(module: &str, version: &str) -> Result<PathBuf, String> {
+    let name = format!("source-{}-{version}", module.replace('/', "-"));
+    let dir = built_once(&name, |dir| {
+        let project = dir.join("project");
+        fs::create_dir(&project).map_err(|error| format!("make {}: {error}", project.display()))?;
+        let go_mod = "module example.test/source\n";
+        fs::write(project.join("go.mod"), go_mod).map_err(|error| format!("write: {error}"))?;
+        run_go(dir, &["mod", "download", &format!("{module}@{version}")])
+    })?;
+    let path = crate::gomod::escape(module);
+    Ok(dir.join("mod").join(format!("{path}@{version}")))
+}
+
 fn fetch(dir: &Path) -> Result<(), String> {
     let project = dir.join("project");
     fs::create_dir(&project).map_err(|error| format!("make {}: {error}", project.display()))?;
@@ -95,25 +113,31 @@ fn fetch(dir: &Path) -> Result<(), String> {
     // `download all` also fetches what no package of the project imports, so that every command
     // works offline later; `tidy` comes last, since `download` adds to go.sum.
     for args in [&["mod", "tidy"][..], &["mod", "download", "all"], &["mod", "tidy"]] {
-        let output = Command::new("go")
-            .args(args)
-            .current_dir(&project)
-            .env("GOMODCACHE", dir.join("mod"))
-            .env("GOCACHE", dir.join("gocache"))
-            .env("GOPATH", dir.join("gopath"))
-            .env("GOFLAGS", "-modcacherw")
-            .env("GOTOOLCHAIN", "local")
-            .env("GOWORK", "off")
-            .output()
-            .map_err(|error| format!("the go command cannot be run: {error}"))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().last().unwrap_or_default();
-            return Err(format!("the real modules cannot be fetched: go {}: {said}", args[1]));
-        }
+        run_go(dir, args)?;
     }
     crate::sandbox::remove_all(&dir.join("gocache"))
         .map_err(|error| format!("remove a build cache: {error}"))
+}
+
+/// Runs go in `dir/project`, with caches of its own below `dir`.
+fn run_go(dir: &Path, args: &[&str]) -> Result<(), String> {
+    let output = Command::new("go")
+        .args(args)
+        .current_dir(dir.join("project"))
+        .env("GOMODCACHE", dir.join("mod"))
+        .env("GOCACHE", dir.join("gocache"))
+        .env("GOPATH", dir.join("gopath"))
+        .env("GOFLAGS", "-modcacherw")
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off")
+        .output()
+        .map_err(|error| format!("the go command cannot be run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().last().unwrap_or_default();
+    Err(format!("the real modules cannot be fetched: go {}: {said}", args[1]))
 }
 
 #[cfg(test)]

@@ -35,3 +35,5 @@ mod mod_scan;
 mod mod_support;
 #[cfg(unix)]
 mod mod_verify;
+#[cfg(unix)]
+mod module_zip;
