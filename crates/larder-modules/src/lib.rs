@@ -8,12 +8,17 @@
 
 mod auth;
 pub mod goproxy;
+mod gosumdb;
 mod hosts;
 mod http_proxy;
 mod netrc;
 pub mod note;
+mod once;
 pub mod patterns;
 pub mod settings;
+pub mod sumdb;
+mod sumdb_error;
+mod sumdb_store;
 pub mod tile;
 pub mod tlog;
 mod transfer;
@@ -21,4 +26,5 @@ mod web;
 
 pub use goproxy::{FetchError, Proxies, SettingsError};
 pub use settings::NetSettings;
+pub use sumdb::{Reach, SumDb, SumDbError};
 pub use web::NetOptions;

@@ -1,0 +1,159 @@
+//! What is kept of a checksum database: records and tiles below GOMODCACHE, the last tree head
+//! below GOPATH (`dbClient` in `cmd/go/internal/modfetch/sumdb.go`).
+//!
+//! Promises: files are read and written under the go command's own locks, in its own places. What
+//! cannot be read or written in the cache is only not cached; the tree head is another matter.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use larder_core::Meter;
+use larder_fs::{Dir, FileLock, LockError};
+
+use crate::tile::Tile;
+
+/// The files of one database.
+#[derive(Debug)]
+pub(crate) struct Store {
+    cache: Dir,
+    /// The database's name, which may have slashes.
+    name: String,
+    heads: PathBuf,
+}
+
+/// Whose tree head is on the disk now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The one that was to be written.
+    Ours,
+    /// One that somebody else has put there in the meantime.
+    Theirs,
+}
+
+/// Nobody holds these locks longer than it takes to copy a few kilobytes.
+const WAIT: Duration = Duration::from_secs(30);
+/// No file here is larger.
+const MAX_FILE: u64 = 4 << 20;
+
+impl Store {
+    pub(crate) fn new(gomodcache: &Dir, gopath: &Path, name: &str) -> io::Result<Self> {
+        let cache = gomodcache.open_path(Path::new(""))?;
+        let heads = gopath.join("pkg").join("sumdb").join(name);
+        Ok(Self { cache, name: name.to_owned(), heads })
+    }
+
+    /// The folder of a cached file, and its name: `lookup/…` or `tile/…`.
+    fn place<'a>(&self, file: &'a str) -> (PathBuf, &'a OsStr) {
+        let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+        let base = Path::new("cache").join("download").join("sumdb").join(&self.name);
+        (base.join(folder), OsStr::new(name))
+    }
+
+    /// A cached file. An empty one is one that is just being written.
+    pub(crate) fn read(&self, file: &str) -> Option<Vec<u8>> {
+        let (folder, name) = self.place(file);
+        let dir = self.cache.open_path(&folder).ok()?;
+        let bytes = read_locked(dir.open_file(name).ok()?, &dir.path().join(name)).ok()?;
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Keeps a file, as well as that goes.
+    pub(crate) fn write(&self, file: &str, bytes: &[u8]) {
+        let (folder, name) = self.place(file);
+        let written = make_path(&self.cache, &folder).and_then(|dir| {
+            let mut lock = lock(dir.open_lock(name)?, &dir.path().join(name))?;
+            overwrite(lock.file(), bytes)
+        });
+        // The go command does not care either: what is not cached is fetched again.
+        let _ = written;
+    }
+
+    /// The narrowest partial tile in the cache that begins with this one.
+    pub(crate) fn read_wider(&self, tile: &Tile) -> Option<Vec<u8>> {
+        let (folder, _) = self.place(&format!("{}.p/x", tile.full_path()));
+        let dir = self.cache.open_path(&folder).ok()?;
+        let widths = dir.entries().ok()?.into_iter().filter_map(|(name, _)| {
+            name.to_str()?.parse::<u64>().ok().filter(|width| *width > tile.width)
+        });
+        let width = widths.min()?;
+        let wider = Tile { width, ..*tile };
+        let mut bytes = self.read(&wider.path()).filter(|bytes| bytes.len() == wider.bytes())?;
+        bytes.truncate(tile.bytes());
+        Some(bytes)
+    }
+
+    /// Where the last tree head is.
+    pub(crate) fn head_path(&self) -> PathBuf {
+        self.heads.join("latest")
+    }
+
+    /// The last tree head; empty where there is none yet.
+    pub(crate) fn read_head(&self) -> io::Result<Vec<u8>> {
+        let path = self.head_path();
+        match File::open(&path) {
+            Ok(file) => read_locked(file, &path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts `new` in the place of `old`, unless somebody else has put something else there.
+    pub(crate) fn write_head(&self, old: &[u8], new: &[u8]) -> io::Result<Written> {
+        fs::create_dir_all(&self.heads)?;
+        let dir = Dir::open_root(&self.heads)?;
+        let path = self.head_path();
+        let mut lock = lock(dir.open_lock(OsStr::new("latest"))?, &path)?;
+        let mut found = Vec::new();
+        lock.file().take(MAX_FILE).read_to_end(&mut found)?;
+        if !found.is_empty() && found != old {
+            return Ok(Written::Theirs);
+        }
+        overwrite(lock.file(), new)?;
+        Ok(Written::Ours)
+    }
+}
+
+fn read_locked(file: File, path: &Path) -> io::Result<Vec<u8>> {
+    let lock = FileLock::shared(file, path, WAIT, &Meter::default());
+    let mut lock = lock.map_err(io_error)?;
+    let mut bytes = Vec::new();
+    lock.file().take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn lock(file: File, path: &Path) -> io::Result<FileLock> {
+    FileLock::exclusive(file, path, WAIT, &Meter::default()).map_err(io_error)
+}
+
+fn io_error(error: LockError) -> io::Error {
+    match error {
+        LockError::Io { source, .. } => source,
+        other => io::Error::new(io::ErrorKind::WouldBlock, other),
+    }
+}
+
+fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.set_len(0)?;
+    file.write_all(bytes)
+}
+
+/// A folder below another, made where it is missing.
+fn make_path(root: &Dir, rel: &Path) -> io::Result<Dir> {
+    let mut at = root.open_path(Path::new(""))?;
+    for name in rel {
+        at = match at.open_dir(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match at.mkdir(name) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error);
+                }
+                _ => at.open_dir(name)?,
+            },
+            opened => opened?,
+        };
+    }
+    Ok(at)
+}
