@@ -23,6 +23,7 @@ pub mod tile;
 pub mod tlog;
 mod transfer;
 mod web;
+mod web_error;
 
 pub use goproxy::{FetchError, Proxies, SettingsError};
 pub use settings::NetSettings;

@@ -60,7 +60,7 @@ pub(crate) fn download(
         if have >= before + PROGRESS {
             tried = 1;
         }
-        let mut wait = error.again();
+        let mut wait = error.again;
         if wait.is_none() && have > 0 && before == have {
             // A server that will not go on is asked for the whole again.
             have = restart(into)?;
