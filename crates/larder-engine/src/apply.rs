@@ -37,6 +37,8 @@ pub struct Hands<'a> {
     pub wait: Duration,
     /// Progress, and the wish to stop.
     pub meter: &'a Meter,
+    /// What goes is bad, so that its having been used does not keep it.
+    pub mends: bool,
 }
 
 /// Removes what a checked plan names.
@@ -95,6 +97,9 @@ impl Hands<'_> {
 
     /// What was used at this time or later stays.
     fn cutoff(&self, protect: Duration) -> Time {
+        if self.mends {
+            return Time::from_unix_nanos(i64::MAX);
+        }
         let protected = match protect {
             Duration::ZERO => Time::from_unix_nanos(i64::MAX),
             protect => clock::now().minus(protect),
@@ -139,7 +144,7 @@ struct Work<'a> {
 impl Work<'_> {
     fn build(&mut self, dir: &Dir, layout: &BuildLayout, items: &[&PlanItem]) {
         let options = RemoveOptions { threads: 0, meter: self.hands.meter };
-        let mut single = Vec::new();
+        let (mut actions, mut single, mut stamps) = (Vec::new(), Vec::new(), Vec::new());
         for &item in items {
             match (&item.target, item.cache) {
                 (Target::All, CacheKind::Build) => {
@@ -150,18 +155,25 @@ impl Work<'_> {
                     let removal = build_clean::clean_fuzz(dir, layout, self.how, &options);
                     self.whole(item, removal);
                 }
-                (Target::TestResults, _) => self.expire_tests(dir, item),
+                (Target::TestResults, _) => stamps.push(item),
+                (Target::Entry { output: None, .. }, _) => actions.push(item),
                 _ => single.push(item),
             }
         }
         let cutoff = self.hands.cutoff(self.protect);
         let remover = build_remove::Remover::new(dir, self.how, cutoff, self.hands.meter);
-        for (item, answer) in single.iter().zip(remover.remove_all(&single, 0)) {
-            match answer {
-                Ok(Fate::Gone(size)) => self.gone(item.cache, 1, size),
-                Ok(Fate::Skipped(why)) => self.skipped(&item.subject(), why),
-                Err(error) => self.failed(&item.subject(), error.to_string()),
+        // No action is left whose output went before it.
+        for run in [actions, single] {
+            for (item, answer) in run.iter().zip(remover.remove_all(&run, 0)) {
+                match answer {
+                    Ok(Fate::Gone(size)) => self.gone(item.cache, 1, size),
+                    Ok(Fate::Skipped(why)) => self.skipped(&item.subject(), why),
+                    Err(error) => self.failed(&item.subject(), error.to_string()),
+                }
             }
+        }
+        for item in stamps {
+            self.expire_tests(dir, item);
         }
     }
 

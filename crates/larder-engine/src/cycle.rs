@@ -108,6 +108,27 @@ pub fn apply_plan(
     Ok(outcome)
 }
 
+/// Removes what a verification found bad. No entry is kept because it was used: a use of what is
+/// bad is what is to end, and a running build that misses it makes it again.
+pub fn mend(
+    world: &World,
+    config: &Config,
+    plan: Plan,
+    options: &Options,
+    meter: &Meter,
+) -> Result<Outcome, EngineError> {
+    let started = Instant::now();
+    let mut caches: Vec<CacheKind> = plan.items.iter().map(|item| item.cache).collect();
+    caches.sort_unstable();
+    caches.dedup();
+    let _locks = lock(world, config, &caches, options, meter)?;
+    let checked = checked(world, config, plan, options)?;
+    let mends = Hands { mends: true, ..hands(world, config, options, meter) };
+    let mut outcome = apply(&checked, &mends)?;
+    outcome.duration = started.elapsed();
+    Ok(outcome)
+}
+
 /// The check alone: whether a plan could be applied now.
 pub fn checked(
     world: &World,
@@ -125,7 +146,7 @@ fn hands<'a>(
     options: &Options,
     meter: &'a Meter,
 ) -> Hands<'a> {
-    Hands { world, config, trash: options.trash, wait: options.wait, meter }
+    Hands { world, config, trash: options.trash, wait: options.wait, meter, mends: false }
 }
 
 /// One larder at a time in a root; a second one waits.

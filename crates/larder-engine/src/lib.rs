@@ -18,6 +18,8 @@ pub mod scan;
 pub mod select;
 pub mod status;
 pub mod trash;
+pub mod verify;
+mod verify_mod;
 pub mod world;
 
 pub use config::{Config, Profile};

@@ -225,6 +225,11 @@ pub fn owner_context(world: &World, modules: Option<&ModScan>) -> OwnerContext {
 }
 
 fn blank(world: &World, request: &Request, caches: &[CacheKind]) -> Plan {
+    blank_for(world, &request.arguments, caches)
+}
+
+/// A plan without items, for these caches.
+pub(crate) fn blank_for(world: &World, arguments: &[String], caches: &[CacheKind]) -> Plan {
     let mut kinds: Vec<RootKind> = caches.iter().map(|cache| cache.root()).collect();
     kinds.dedup();
     let roots = [&world.gocache, &world.gomodcache]
@@ -236,7 +241,7 @@ fn blank(world: &World, request: &Request, caches: &[CacheKind]) -> Plan {
         id: new_id(),
         created_at: larder_fs::clock::now(),
         host: crate::host::name(),
-        request: request.arguments.clone(),
+        request: arguments.to_vec(),
         roots,
         protect: larder_core::Policy::PROTECT,
         items: Vec::new(),

@@ -67,8 +67,23 @@ pub struct StatusRow {
     pub last_used: Option<Time>,
     /// The longest unused thing's last use.
     pub oldest_use: Option<Time>,
+    /// The last verification that went to its end, where one is remembered.
+    pub last_verified: Option<LastVerified>,
     /// What is worth acting on.
     pub findings: Vec<Finding>,
+}
+
+/// How a verification ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastVerified {
+    /// When it was begun.
+    pub at: Time,
+    /// Things examined.
+    pub checked: u64,
+    /// Those that it left bad.
+    pub bad: u64,
+    /// Those that could not be checked.
+    pub unverifiable: u64,
 }
 
 /// A disk's free space.

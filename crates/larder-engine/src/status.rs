@@ -89,6 +89,7 @@ fn row(examined: &Examined<'_>, cache: CacheKind) -> StatusRow {
         items: 0,
         last_used: None,
         oldest_use: None,
+        last_verified: None,
         findings: Vec::new(),
     };
     let link = match &root.standing {

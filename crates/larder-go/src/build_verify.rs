@@ -94,25 +94,22 @@ pub fn verify(root: &Dir, layout: &BuildLayout, options: &Options<'_>) -> BuildV
     }
 }
 
-/// Whether what `--fix` would remove by this path is still as it was told, and since when: the
-/// time of its last change, which a removal holds against the one that it finds. `None` where it
-/// is gone or has been mended meanwhile.
-pub fn look_again(root: &Dir, rel: &Path) -> Option<Time> {
-    let (above, name) = (root.open_path(rel.parent()?).ok()?, rel.file_name()?);
-    let before = above.look(name).ok()??;
+/// Whether what was told is still so, looked at afresh.
+pub fn still_bad(root: &Dir, bad: &Bad) -> bool {
+    let Ok(rel) = bad.path.strip_prefix(root.path()) else { return false };
     if let Some(key) = Key::of_path(rel) {
-        let shards = Shards::new(root);
-        // An action is told with the output that it names; its own text may well be sound.
-        if let Key::Output(_) = key
-            && !matches!(
-                shards.examine(&key, &mut Buffer::new(), &Meter::default()),
-                Verdict::Bad(_)
-            )
-        {
-            return None;
-        }
+        let verdict = Shards::new(root).examine(&key, &mut Buffer::new(), &Meter::default());
+        return matches!(verdict, Verdict::Bad(_));
     }
-    Some(before.modified)
+    let stamps = stamp::examine(root, Duration::ZERO);
+    stamps.bad.iter().any(|other| other.path == bad.path)
+}
+
+/// When a file or folder below `root` last changed, which a removal holds against what it finds;
+/// `None` where there is none.
+pub fn last_change(root: &Dir, rel: &Path) -> Option<Time> {
+    let above = root.open_path(rel.parent()?).ok()?;
+    Some(above.look(rel.file_name()?).ok()??.modified)
 }
 
 /// Looks again at what may still be written to, until it has come to rest. What does not is

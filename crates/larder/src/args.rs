@@ -14,6 +14,7 @@ pub use crate::args_clean::{
 };
 pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
+pub use crate::args_verify::{HealArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -31,6 +32,7 @@ Examples:
   larder prune build --max-size 10GB -n    what would go, and nothing else
   larder prune mod --keep-used ~/src       keep what these projects need
   larder clean build                       all of it, as go clean -cache does
+  larder verify                            is anything in them broken?
 
 Exit status: 0 done, 1 done and something is not well, 2 wrong usage or settings, 3 refused,
              4 partly done, 5 busy, 6 unreachable, 130 interrupted";
@@ -128,6 +130,9 @@ pub enum Command {
     /// Apply a plan, checking it and each of its items again
     #[command(after_help = crate::help::APPLY)]
     Apply(ApplyArgs),
+    /// Hold every byte of the caches against what it should be
+    #[command(after_help = crate::help::VERIFY)]
+    Verify(VerifyArgs),
     /// List, restore or empty what was moved to the trash
     #[command(after_help = crate::help::TRASH)]
     Trash(TrashArgs),

@@ -44,7 +44,11 @@ pub(crate) fn wishes(flags: &PolicyArgs) -> Result<Wishes, CliError> {
     Ok(Wishes {
         max_size: flags.max_size.map(Allocated),
         max_age: flags.max_age,
-        keep_used: flags.keep_used.iter().map(|dir| folder(dir)).collect::<Result<_, _>>()?,
+        keep_used: flags
+            .keep_used
+            .iter()
+            .map(|dir| folder("--keep-used", dir))
+            .collect::<Result<_, _>>()?,
         keep_versions: flags.keep_versions,
         orphans: flags.orphans,
         waste: flags.waste,
@@ -52,14 +56,15 @@ pub(crate) fn wishes(flags: &PolicyArgs) -> Result<Wishes, CliError> {
     })
 }
 
-/// A `--keep-used` folder, absolute and there.
-fn folder(dir: &Path) -> Result<PathBuf, CliError> {
+/// A folder that a flag names, absolute and there.
+pub(crate) fn folder(flag: &str, dir: &Path) -> Result<PathBuf, CliError> {
     let wrong = |why: String| {
-        let error = CliError::usage(format!("--keep-used {}: {why}", dir.display()));
+        let error = CliError::usage(format!("{flag} {}: {why}", dir.display()));
         match dir.to_str().and_then(|name| name.parse::<CacheKind>().ok()) {
-            Some(cache) => {
-                error.hint(format!("name caches first: larder prune {cache} --keep-used …"))
-            }
+            Some(cache) => error.hint({
+                let verb = if flag == "--keep-used" { "prune" } else { "verify" };
+                format!("name caches first: larder {verb} {cache} {flag} …")
+            }),
             None => error.hint("name a folder that holds projects, as in ~/src"),
         }
     };

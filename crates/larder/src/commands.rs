@@ -14,6 +14,7 @@ mod plan;
 mod prune;
 mod status;
 mod trash;
+mod verify;
 
 use std::path::Path;
 
@@ -35,6 +36,7 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         Some(Command::Plan(args)) => plan::run(&context()?, &args),
         Some(Command::Approve(args)) => approve::run(&context()?, &args),
         Some(Command::Apply(args)) => apply::run(&context()?, &args),
+        Some(Command::Verify(args)) => verify::run(&context()?, &args),
         Some(Command::Trash(args)) => trash::run(&context()?, &args),
         Some(Command::Init(args)) => init::run(global, printer, &args),
         Some(Command::Config(args)) => match args.command {

@@ -62,6 +62,15 @@ Examples:
   larder apply plan.json
   larder apply plan.json -n    check it and show what would go";
 
+pub(crate) const VERIFY: &str = "\
+Exit status: 0 all good or all mended, 1 something bad is left, 4 something could not be read or
+removed. What go takes for normal (an action whose output was trimmed) is not bad.
+
+Examples:
+  larder verify
+  larder verify build --fix
+  larder verify mod --roots ~/src --sumdb";
+
 pub(crate) const TRASH: &str = "\
 Examples:
   larder trash

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use larder_core::{Allocated, Finding, Severity, Size};
 use larder_engine::report::{DiskLine, State, StatusReport, StatusRow};
+use larder_engine::verify;
 
 use crate::printer::{BAD, COMMAND, DIM, STRONG, Screen, WARN};
 use crate::table::{Align, Cell, Column, Table};
@@ -151,7 +152,7 @@ fn findings(report: &StatusReport, screen: &Screen) -> String {
     let mut all: Vec<&Finding> = report.rows.iter().flat_map(|row| &row.findings).collect();
     all.sort_by_key(|finding| std::cmp::Reverse((finding.severity, finding.frees)));
     if all.is_empty() {
-        return "\nNothing needs attention.\n".to_owned();
+        return format!("\nNothing needs attention. {}\n", verified(report, screen));
     }
     let commands = all.iter().filter_map(|finding| finding.command.as_ref());
     let widest = commands.map(|command| command.chars().count()).filter(|w| *w <= 60).max();
@@ -173,10 +174,40 @@ fn findings(report: &StatusReport, screen: &Screen) -> String {
         });
         let _ = writeln!(text, "          {COMMAND}{}{COMMAND:#}{frees}", plain(command));
     }
+    text.push('\n');
     if removes {
-        text.push_str("\nAdd -n to any of these to see exactly what would go.\n");
+        text.push_str("Add -n to any of these to see exactly what would go. ");
     }
+    text.push_str(&verified(report, screen));
+    text.push('\n');
     text
+}
+
+/// `mod was verified 3 d ago, build never.`
+fn verified(report: &StatusReport, screen: &Screen) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let of = |cache| report.rows.iter().find(|row| row.cache == cache && row.state == State::Ok);
+    let rows: Vec<&StatusRow> = verify::CACHES.into_iter().filter_map(of).collect();
+    let (known, never): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.last_verified.is_some());
+    for row in &known {
+        let Some(last) = row.last_verified else { continue };
+        let was = if parts.is_empty() { "was verified " } else { "" };
+        let age = match ago(screen.now, Some(last.at)) {
+            now if now == "now" => "just now".to_owned(),
+            age => format!("{age} ago"),
+        };
+        let bad = match last.bad {
+            0 => String::new(),
+            bad => format!(" with {bad} bad"),
+        };
+        parts.push(format!("{} {was}{age}{bad}", row.cache));
+    }
+    for row in &never {
+        let was = if parts.is_empty() { "was never verified" } else { "never" };
+        parts.push(format!("{} {was}", row.cache));
+    }
+    if parts.is_empty() { parts.join("") } else { format!("{}.", parts.join(", ")) }
 }
 
 #[cfg(test)]

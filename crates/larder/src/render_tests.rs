@@ -24,6 +24,7 @@ fn screen(width: usize) -> Screen {
 
 fn row(cache: CacheKind, gb: [u64; 2], items: u64, uses: [i64; 2]) -> StatusRow {
     StatusRow {
+        last_verified: None,
         cache,
         path: format!("/home/gopher/.cache/{cache}").into(),
         link_target: None,

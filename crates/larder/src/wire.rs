@@ -15,6 +15,7 @@ pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
 pub use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc};
+pub use crate::wire_verify::VerifyDoc;
 
 /// A time as RFC 3339 in UTC, to the nanosecond where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<RestoredDoc>(),
         schema_of::<StatusDoc>(),
         schema_of::<TrashDoc>(),
+        schema_of::<VerifyDoc>(),
         schema_of::<WrittenDoc>(),
     ]
 }

@@ -47,8 +47,22 @@ struct StatusCache {
     last_used: Option<WireTime>,
     /// The longest unused thing's last use.
     oldest_use: Option<WireTime>,
+    /// The last verification that went to its end; null where there was none.
+    last_verified: Option<WireLastVerified>,
     /// What is worth acting on.
     findings: Vec<WireFinding>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+struct WireLastVerified {
+    /// When it was begun.
+    at: WireTime,
+    /// Things examined.
+    checked: u64,
+    /// Those that it left bad.
+    bad: u64,
+    /// Those that could not be checked.
+    unverifiable: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
@@ -139,6 +153,12 @@ impl From<&StatusRow> for StatusCache {
             items: row.items,
             last_used: row.last_used.map(WireTime),
             oldest_use: row.oldest_use.map(WireTime),
+            last_verified: row.last_verified.map(|last| WireLastVerified {
+                at: WireTime(last.at),
+                checked: last.checked,
+                bad: last.bad,
+                unverifiable: last.unverifiable,
+            }),
             findings: row.findings.iter().map(WireFinding::from).collect(),
         }
     }
