@@ -14,10 +14,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use larder_core::Meter;
-use larder_fs::Dir;
 
 use crate::gomod::{Replace, Replacement};
-use crate::modstore::{NodeId, Origin, PathId, Store, Summary};
+use crate::modstore::{Library, NodeId, Origin, PathId, Store, Summary};
 
 /// How far a graph is followed below a module (`modload.modPruning`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,6 +270,12 @@ impl Graph {
         self.downloads(store, self.selected.iter().copied().flatten())
     }
 
+    /// As [`Self::build_list`], only those whose path is one of these modules'.
+    pub(crate) fn selected_for(&self, store: &Store, nodes: &[NodeId]) -> Vec<NodeId> {
+        let selected = nodes.iter().filter_map(|node| self.selected_of(store.path_of(*node)));
+        self.downloads(store, selected)
+    }
+
     /// What stands for these module versions, after replacement and without what is excluded.
     pub(crate) fn actual(&self, store: &Store, nodes: &[NodeId]) -> Vec<NodeId> {
         let kept = nodes.iter().copied().filter(|node| !self.roots.exclude.contains(node));
@@ -332,12 +337,11 @@ fn wrong_path(store: &Store, node: NodeId, origin: Origin, summary: &Summary) ->
     })
 }
 
-/// Reads all graphs to their ends. `download` is `cache/download` of the module cache, where
-/// there is one. Stops early when asked to, and says so by `false`.
+/// Reads all graphs to their ends. Stops early when asked to, and says so by `false`.
 pub(crate) fn read_graphs(
     graphs: &mut [Graph],
     store: &mut Store,
-    download: Option<&Dir>,
+    library: Library<'_>,
     meter: &Meter,
 ) -> bool {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -362,6 +366,6 @@ pub(crate) fn read_graphs(
         if wanted.is_empty() {
             return true;
         }
-        store.read_all(wanted.into_iter().collect(), download);
+        store.read_all(wanted.into_iter().collect(), library);
     }
 }

@@ -80,6 +80,21 @@ pub(crate) struct Store {
     read: HashMap<Origin, Result<Summary, String>>,
 }
 
+/// Where the `.mod` of a version comes from that is not in the cache.
+pub trait FetchGoMod: Sync {
+    /// Its text, proven and put into the cache; an error in one phrase.
+    fn fetch(&self, module: &ModuleVersion) -> Result<Vec<u8>, String>;
+}
+
+/// Where requirements are read from.
+#[derive(Clone, Copy)]
+pub(crate) struct Library<'a> {
+    /// `cache/download` of the module cache, where there is one.
+    pub(crate) download: Option<&'a Dir>,
+    /// Who is asked for what is not there.
+    pub(crate) fetch: Option<&'a dyn FetchGoMod>,
+}
+
 impl Store {
     pub(crate) fn path_id(&mut self, path: &str) -> PathId {
         if let Some(id) = self.path_ids.get(path) {
@@ -151,26 +166,28 @@ impl Store {
     }
 
     /// Reads what is asked for, each once, on several threads.
-    pub(crate) fn read_all(&mut self, mut wanted: Vec<Origin>, download: Option<&Dir>) {
+    pub(crate) fn read_all(&mut self, mut wanted: Vec<Origin>, library: Library<'_>) {
         wanted.retain(|origin| !self.read.contains_key(origin));
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+        let cores = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+        let (threads, at_once) =
+            if library.fetch.is_some() { (FETCHES, 1) } else { (cores, READ_AT_ONCE) };
         // Neighbours lie in the same folders, which then are opened once.
         wanted.sort_by_key(|origin| self.order(*origin));
         let next = AtomicUsize::new(0);
         let store = &*self;
         let work = || {
             let mut done = Vec::new();
-            let mut folders = download.map(Folders::new);
+            let mut folders = library.download.map(Folders::new);
             loop {
-                let from = next.fetch_add(READ_AT_ONCE, Ordering::Relaxed);
+                let from = next.fetch_add(at_once, Ordering::Relaxed);
                 let Some(part) = wanted.get(from..) else { return done };
-                for origin in part.iter().take(READ_AT_ONCE) {
-                    done.push((*origin, store.read_one(*origin, folders.as_mut())));
+                for origin in part.iter().take(at_once) {
+                    done.push((*origin, store.read_one(*origin, folders.as_mut(), library.fetch)));
                 }
             }
         };
         // Few files are read sooner than threads are started.
-        let results: Vec<_> = if wanted.len() < 32 || threads < 2 {
+        let results: Vec<_> = if (wanted.len() < 32 && library.fetch.is_none()) || threads < 2 {
             work()
         } else {
             std::thread::scope(|scope| {
@@ -207,11 +224,23 @@ impl Store {
         &self,
         origin: Origin,
         folders: Option<&mut Folders>,
+        fetch: Option<&dyn FetchGoMod>,
     ) -> Result<RawSummary, String> {
         match origin {
             Origin::Cache(node) => {
                 let (path, version) = &self.nodes[node.0 as usize];
-                read_cached(self.path_name(*path), version, folders)
+                let path = self.path_name(*path);
+                match (read_cached(path, version, folders), fetch) {
+                    (Ok(Some(summary)), _) => Ok(summary),
+                    (Ok(None), None) => {
+                        Err(format!("the go.mod of {path}@{version} is not in the module cache"))
+                    }
+                    (Ok(None) | Err(_), Some(fetch)) => {
+                        let text = fetch.fetch(&ModuleVersion::new(path, &**version))?;
+                        parse_summary(&Path::new(path).join(format!("{version}.mod")), &text)
+                    }
+                    (Err(error), None) => Err(error),
+                }
             }
             Origin::Folder(folder) => {
                 let file = self.folders[folder as usize].join("go.mod");
@@ -230,6 +259,9 @@ fn number(length: usize) -> u32 {
 
 /// How many files a thread takes at a time.
 const READ_AT_ONCE: usize = 16;
+
+/// How many files are fetched at a time; connections are limited by whoever fetches.
+const FETCHES: usize = 16;
 
 /// Folders below `cache/download`, those on the way to the last one held open.
 struct Folders<'a> {
@@ -255,24 +287,22 @@ impl<'a> Folders<'a> {
     }
 }
 
-/// Reads `cache/download/PATH/@v/VERSION.mod` without touching its access time.
+/// Reads `cache/download/PATH/@v/VERSION.mod` without touching its access time; nothing where it
+/// is not there.
 fn read_cached(
     path: &str,
     version: &str,
     folders: Option<&mut Folders>,
-) -> Result<RawSummary, String> {
+) -> Result<Option<RawSummary>, String> {
     let (Some(folder), Some(file)) = (escape(path), escape_version(version)) else {
         return Err(format!("{path}@{version} cannot be in a module cache"));
     };
-    let absent = || format!("the go.mod of {path}@{version} is not in the module cache");
     let (folder, name) = (format!("{folder}/@v"), format!("{file}.mod"));
-    let read = folders
-        .ok_or_else(absent)?
-        .enter(&folder)
-        .and_then(|dir| dir.read(name.as_ref(), MAX_GO_MOD));
+    let Some(folders) = folders else { return Ok(None) };
+    let read = folders.enter(&folder).and_then(|dir| dir.read(name.as_ref(), MAX_GO_MOD));
     match read {
-        Ok(text) => parse_summary(&Path::new(&folder).join(name), &text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(absent()),
+        Ok(text) => parse_summary(&Path::new(&folder).join(name), &text).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("the go.mod of {path}@{version} cannot be read: {error}")),
     }
 }

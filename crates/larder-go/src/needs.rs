@@ -16,7 +16,8 @@ use crate::gomod::{self, GoMod};
 use crate::gowork::{self, GoWork};
 use crate::locate::GoEnv;
 use crate::modgraph::{Graph, MainModule, Replacements, Roots, read_graphs};
-use crate::modstore::{NodeId, Store};
+pub use crate::modstore::FetchGoMod;
+use crate::modstore::{Library, NodeId, Store};
 use crate::module_path::ModuleVersion;
 pub use crate::project_files::NeedsError;
 use crate::project_files::{self, ProjectFile, ProjectFiles};
@@ -44,6 +45,11 @@ pub struct Project {
     pub whole_modules: Vec<String>,
     /// What it needs, sorted.
     pub needed: Vec<ModuleVersion>,
+    /// What `go mod download` fetches for it, sorted: from go 1.17 on the versions selected for
+    /// what its go.mod requires, else the build list (`cmd/go/internal/modcmd/download.go`).
+    pub downloads: Vec<ModuleVersion>,
+    /// Its go.sum, or the go.work.sum and the members' go.sum files, whether or not they are there.
+    pub sums: Vec<PathBuf>,
 }
 
 /// A toolchain and who selects it.
@@ -127,6 +133,17 @@ pub fn needs(
     env: &GoEnv,
     meter: &Meter,
 ) -> Result<Needs, NeedsError> {
+    needs_fetching(folders, modcache, env, None, meter)
+}
+
+/// As [`needs`]; a `.mod` that is not in the cache is asked of `fetch`.
+pub fn needs_fetching(
+    folders: &[PathBuf],
+    modcache: &Dir,
+    env: &GoEnv,
+    fetch: Option<&dyn FetchGoMod>,
+    meter: &Meter,
+) -> Result<Needs, NeedsError> {
     let files = project_files::find(folders, env, meter)?;
     let mut work = Work { env, store: Store::default(), plans: Vec::new() };
     for file in &files.mods {
@@ -138,7 +155,7 @@ pub fn needs(
         work.add_workspace(file, &parsed)?;
     }
     let download = modcache.open_path(Path::new("cache/download")).ok();
-    work.read(download.as_ref(), meter)?;
+    work.read(Library { download: download.as_ref(), fetch }, meter)?;
     Ok(work.finish(files))
 }
 
@@ -154,6 +171,8 @@ struct Plan {
     sums: Vec<PathBuf>,
     /// In no order, and some more than once.
     found: Vec<NodeId>,
+    /// In no order.
+    downloads: Vec<NodeId>,
     whole: BTreeSet<String>,
 }
 
@@ -258,7 +277,7 @@ impl Work<'_> {
     }
 
     /// Reads the graphs, and reads those again whose main module asks for less than is selected.
-    fn read(&mut self, download: Option<&Dir>, meter: &Meter) -> Result<(), NeedsError> {
+    fn read(&mut self, library: Library<'_>, meter: &Meter) -> Result<(), NeedsError> {
         let mut graphs = Vec::new();
         for (plan, roots) in &mut self.plans {
             if let Some(roots) = roots.take() {
@@ -268,7 +287,7 @@ impl Work<'_> {
         }
         // Each time something rises, so this ends; the bound is for what cannot be.
         for _ in 0..100 {
-            if !read_graphs(&mut graphs, &mut self.store, download, meter) {
+            if !read_graphs(&mut graphs, &mut self.store, library, meter) {
                 return Err(NeedsError::Stopped);
             }
             let mut again = Vec::new();
@@ -301,6 +320,12 @@ impl Work<'_> {
             plan.found.dedup();
             project.needed = plan.found.iter().map(|id| self.store.module_version(*id)).collect();
             project.needed.sort();
+            plan.downloads.sort_unstable();
+            plan.downloads.dedup();
+            let downloads = plan.downloads.iter().map(|id| self.store.module_version(*id));
+            project.downloads = downloads.collect();
+            project.downloads.sort();
+            project.sums = plan.sums;
             project.whole_modules = plan.whole.into_iter().collect();
             needs.projects.push(plan.project);
         }
@@ -321,6 +346,7 @@ impl Plan {
             pruned: false,
             sums: Vec::new(),
             found: Vec::new(),
+            downloads: Vec::new(),
             whole: BTreeSet::new(),
         }
     }
@@ -346,6 +372,11 @@ impl Plan {
             }
         }
         missing.sort();
+        self.downloads = if self.pruned {
+            graph.selected_for(store, &self.written)
+        } else {
+            graph.build_list(store)
+        };
         self.found.extend(graph.build_list(store));
         self.found.extend(graph.actual(store, &self.written));
         if missing.is_empty() {
