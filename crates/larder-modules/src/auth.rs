@@ -150,6 +150,9 @@ fn authorization(user: &str, password: &str) -> Option<HeaderMap> {
 
 /// The methods between semicolons (`runGoAuth`).
 fn methods(goauth: &str) -> Result<Vec<Method>, String> {
+    if goauth.is_empty() {
+        return Ok(vec![Method::Netrc]);
+    }
     let commands: Vec<&str> = goauth.split(';').map(str::trim).collect();
     let mut methods = Vec::new();
     for command in &commands {

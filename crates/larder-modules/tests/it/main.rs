@@ -1,0 +1,11 @@
+//! Proxies and checksum databases: real ones of the go command, and servers that lie.
+#![allow(clippy::pedantic, reason = "a test is read for what it holds")]
+#![allow(unreachable_pub, reason = "nothing of a test binary is reachable")]
+
+mod fake_sumdb;
+mod lies;
+mod lists;
+mod server;
+mod sumdb;
+mod sumdb_go;
+mod vectors;
