@@ -124,7 +124,7 @@ impl<'a> Extraction<'a> {
 }
 
 /// Opens a folder below `root`, each part of the way made where it is missing.
-pub(crate) fn open_or_make(root: &Dir, path: &Path) -> io::Result<Dir> {
+pub fn open_or_make(root: &Dir, path: &Path) -> io::Result<Dir> {
     let mut at = root.open_path(Path::new(""))?;
     for name in path.components() {
         let name = name.as_os_str();

@@ -39,6 +39,14 @@ pub fn rewrite(folder: &Dir, wait: Duration, meter: &Meter) -> Result<bool, List
     if folder.look(name).map_err(io_error)?.is_none_or(|meta| meta.kind != Kind::File) {
         return Ok(false);
     }
+    create(folder, wait, meter)
+}
+
+/// As [`rewrite`]; where there is no list, it is made.
+pub fn create(folder: &Dir, wait: Duration, meter: &Meter) -> Result<bool, ListError> {
+    let name = OsStr::new("list");
+    let path = folder.path().join(name);
+    let io_error = |source| ListError::Io { path: path.clone(), source };
     let file = folder.open_lock(name).map_err(io_error)?;
     let mut lock = FileLock::exclusive(file, &path, wait, meter)?;
     let names = folder.entries().map_err(io_error)?;

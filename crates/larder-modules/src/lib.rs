@@ -4,9 +4,13 @@
 //! Promises: nothing that a proxy or a checksum server says is believed before it is proven; what
 //! the go command would refuse is refused; nothing half-made becomes visible to a go command.
 //!
-//! Leaves out: version-control fetches (`direct`), which the go command does itself.
+//! Leaves out: version-control fetches (`direct`), which are handed to the go command.
 
 mod auth;
+pub mod direct;
+pub mod download;
+pub mod expect;
+pub mod fetch;
 pub mod goproxy;
 mod gosumdb;
 mod hosts;
@@ -15,6 +19,7 @@ mod netrc;
 pub mod note;
 mod once;
 pub mod patterns;
+mod rev_info;
 pub mod settings;
 pub mod sumdb;
 mod sumdb_error;
@@ -25,6 +30,10 @@ mod transfer;
 mod web;
 mod web_error;
 
+pub use direct::GoCommand;
+pub use download::{Downloaded, download};
+pub use expect::Expected;
+pub use fetch::{Expect, Fetched, Fetcher, Source, Unproven, VersionError};
 pub use goproxy::{FetchError, Proxies, SettingsError};
 pub use settings::NetSettings;
 pub use sumdb::{Reach, SumDb, SumDbError};
