@@ -32,7 +32,7 @@ mod web_error;
 
 pub use direct::GoCommand;
 pub use download::{Downloaded, download};
-pub use expect::Expected;
+pub use expect::{ProjectSums, Proof};
 pub use fetch::{Expect, Fetched, Fetcher, Source, Unproven, VersionError};
 pub use goproxy::{FetchError, Proxies, SettingsError};
 pub use settings::NetSettings;
