@@ -57,6 +57,15 @@ pub enum EngineError {
         #[source]
         source: io::Error,
     },
+    /// A go.sum cannot be understood, so nothing can be held against it.
+    #[error("cannot use {}", path.display())]
+    GoSum {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: larder_go::go_sum::GoSumError,
+    },
     /// Ctrl-C before anything was removed.
     #[error("interrupted; nothing was removed")]
     Interrupted,

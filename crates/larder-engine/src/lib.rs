@@ -8,6 +8,8 @@ pub mod cycle;
 pub mod du;
 pub mod error;
 mod findings;
+pub mod heal;
+pub mod heal_clues;
 mod host;
 mod measure;
 pub mod plan;

@@ -30,6 +30,8 @@ pub struct Wanted {
     pub caches: Vec<CacheKind>,
     /// Folders with projects whose go.sum files the module cache is held against.
     pub roots: Vec<PathBuf>,
+    /// Folders of single projects whose go.sum files it is held against too.
+    pub projects: Vec<PathBuf>,
     /// Whether the checksum database is asked.
     pub sumdb: bool,
     /// Only these module versions.

@@ -1,8 +1,15 @@
 //! The module cache's part of a verification: what it is held against.
+//!
+//! Without `--roots` the settings' roots are taken as far as they can be read; folders that were
+//! asked for must be readable, so that a check that did not happen is not taken for one.
+
+use std::path::{Path, PathBuf};
 
 use larder_core::{Meter, Verification};
 use larder_fs::Dir;
-use larder_go::mod_verify::ModVerify;
+use larder_go::go_sum::GoSum;
+use larder_go::mod_verify::{ModVerify, ProjectSum};
+use larder_go::needs;
 
 use crate::config::Config;
 use crate::error::EngineError;
@@ -10,21 +17,68 @@ use crate::verify::Wanted;
 use crate::world::World;
 
 /// Verifies GOMODCACHE.
-#[expect(clippy::unnecessary_wraps, reason = "go.sum files and the checksum database can fail")]
 pub(crate) fn verify(
-    _world: &World,
-    _config: &Config,
+    world: &World,
+    config: &Config,
     wanted: &Wanted,
     dir: &Dir,
     meter: &Meter,
 ) -> Result<Verification, EngineError> {
+    let mut sums = sums(world, config, wanted, dir)?;
+    for project in &wanted.projects {
+        sums.extend(read(project, &project.display().to_string())?);
+    }
     let verify = ModVerify {
         root: dir,
-        sums: &[],
+        sums: &sums,
         database: None,
         only: wanted.only.as_deref(),
         threads: 0,
         meter,
     };
     Ok(verify.run())
+}
+
+fn sums(
+    world: &World,
+    config: &Config,
+    wanted: &Wanted,
+    dir: &Dir,
+) -> Result<Vec<ProjectSum>, EngineError> {
+    let asked = !wanted.roots.is_empty();
+    let roots = if asked { &wanted.roots } else { &config.roots };
+    if roots.is_empty() {
+        return Ok(Vec::new());
+    }
+    let needs = match needs::needs(roots, dir, &world.go, &Meter::default()) {
+        Ok(needs) => needs,
+        Err(error) if asked => return Err(error.into()),
+        Err(_) => return Ok(Vec::new()),
+    };
+    let mut all = Vec::new();
+    for project in &needs.projects {
+        match read(&project.dir, &project.display) {
+            Ok(sums) => all.extend(sums),
+            Err(error) if asked => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(all)
+}
+
+/// The go.sum and the go.work.sum of a project, as far as it has them.
+fn read(dir: &Path, display: &str) -> Result<Vec<ProjectSum>, EngineError> {
+    let mut sums = Vec::new();
+    for name in ["go.sum", "go.work.sum"] {
+        let path: PathBuf = dir.join(name);
+        let content = match std::fs::read(&path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(EngineError::Read { path, source }),
+        };
+        let sum = GoSum::parse(&path, &content)
+            .map_err(|source| EngineError::GoSum { path: path.clone(), source })?;
+        sums.push(ProjectSum { project: display.to_owned(), sum });
+    }
+    Ok(sums)
 }

@@ -133,6 +133,9 @@ pub enum Command {
     /// Hold every byte of the caches against what it should be
     #[command(after_help = crate::help::VERIFY)]
     Verify(VerifyArgs),
+    /// Run a build; if a cache makes it fail, mend the cache and run it again
+    #[command(after_help = crate::help::HEAL)]
+    Heal(HealArgs),
     /// List, restore or empty what was moved to the trash
     #[command(after_help = crate::help::TRASH)]
     Trash(TrashArgs),

@@ -19,6 +19,11 @@ pub(crate) fn world(context: &Context<'_>) -> Result<World, CliError> {
     Ok(World::discover(Environment::current(), &flags))
 }
 
+/// The machine without any flag.
+pub(crate) fn world_of_environment() -> World {
+    World::discover(Environment::current(), &Flags::default())
+}
+
 /// The settings as the engine sees them. Without a home folder there is no state folder; what
 /// needs one asks [`Context::state_folder`] first.
 pub(crate) fn config(context: &Context<'_>) -> Config {
@@ -90,6 +95,9 @@ impl From<EngineError> for CliError {
                 Self::usage(what).hint("mend it or leave its folder out; nothing was touched")
             }
             EngineError::NoCache(_) => Self::usage(what),
+            EngineError::GoSum { .. } => {
+                Self::usage(what).hint("mend it, or leave its folder out of --roots")
+            }
             EngineError::NotACache { .. } => {
                 Self::refused(what).hint("larder touches only what it can prove to be a cache")
             }

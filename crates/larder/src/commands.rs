@@ -8,6 +8,7 @@ mod config;
 mod config_set;
 mod du;
 mod export;
+mod heal;
 mod init;
 mod man;
 mod plan;
@@ -37,6 +38,7 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         Some(Command::Approve(args)) => approve::run(&context()?, &args),
         Some(Command::Apply(args)) => apply::run(&context()?, &args),
         Some(Command::Verify(args)) => verify::run(&context()?, &args),
+        Some(Command::Heal(args)) => heal::run(&context()?, &args),
         Some(Command::Trash(args)) => trash::run(&context()?, &args),
         Some(Command::Init(args)) => init::run(global, printer, &args),
         Some(Command::Config(args)) => match args.command {

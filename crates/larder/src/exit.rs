@@ -28,6 +28,8 @@ pub enum Exit {
     Unreachable,
     /// Stopped by Ctrl-C or a termination signal.
     Interrupted,
+    /// As the command ended that was run.
+    Command(u8),
 }
 
 impl Exit {
@@ -42,6 +44,7 @@ impl Exit {
             Self::Busy => 5,
             Self::Unreachable => 6,
             Self::Interrupted => 130,
+            Self::Command(code) => code,
         }
     }
 }

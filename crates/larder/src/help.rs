@@ -71,6 +71,20 @@ Examples:
   larder verify build --fix
   larder verify mod --roots ~/src --sumdb";
 
+pub(crate) const HEAL: &str = "\
+The command's output is passed through, and stdout is its own: the report goes to stderr, with
+--json as one document, and with --report FILE to a file. What the output says decides where to
+look first; whether a cache is to blame is decided by its bytes. Only what is bad is removed, into
+the trash, and it is put back unless the command then passes. A command that passes at once is
+left alone.
+
+Exit status: the command's own, of its last run; 128 and the number of a signal that ended it;
+127 or 126 where it could not be run.
+
+Examples:
+  larder heal -- go build ./...
+  larder heal --report heal.json -- make test";
+
 pub(crate) const TRASH: &str = "\
 Examples:
   larder trash

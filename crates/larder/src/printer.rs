@@ -125,6 +125,11 @@ impl Printer {
         }
     }
 
+    /// A document on stderr, where stdout is somebody else's.
+    pub fn note_always(&self, text: &str) {
+        stderr_line(text);
+    }
+
     /// Prose on stderr that only `--verbose` shows.
     pub fn detail(&self, text: &str) {
         if self.verbose {

@@ -58,14 +58,14 @@ impl Drop for Progress {
 
 /// `8.1 of 12.4 GB   1.3 GB/s   3 s left`.
 fn of_total(done: u64, total: u64, spent: Duration, units: Units) -> String {
-    let rate = done as f64 / spent.as_secs_f64().max(0.001);
+    let spent = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX).max(1);
+    let rate = done.saturating_mul(1000) / spent;
     let of = format!("{} of {}", units.show(done), units.show(total.max(done)));
-    if rate < 1.0 {
+    if rate == 0 {
         return of;
     }
-    let left = Duration::from_secs_f64(total.saturating_sub(done) as f64 / rate);
-    let left = Duration::from_secs(left.as_secs() + 1);
-    format!("{of}   {}/s   {} left", units.show(rate as u64), Age(left))
+    let left = Duration::from_secs(total.saturating_sub(done) / rate + 1);
+    format!("{of}   {}/s   {} left", units.show(rate), Age(left))
 }
 
 fn show(wait: &mpsc::Receiver<()>, meter: &Meter, doing: &str, total: Option<u64>, units: Units) {

@@ -48,7 +48,7 @@ pub fn verify(
 
 fn named(verified: &[Verified]) -> String {
     let with_bad = verified.iter().filter(|one| !one.found.bad.is_empty());
-    with_bad.map(|one| format!(" {}", one.cache)).collect()
+    with_bad.flat_map(|one| [" ", one.cache.name()]).collect()
 }
 
 fn headline(one: &Verified, screen: &Screen) -> String {
@@ -68,7 +68,7 @@ fn headline(one: &Verified, screen: &Screen) -> String {
     }
 }
 
-fn bad_lines(bad: &[&Bad], screen: &Screen) -> String {
+pub(crate) fn bad_lines(bad: &[&Bad], screen: &Screen) -> String {
     if bad.is_empty() {
         return String::new();
     }

@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
+pub use crate::wire_heal::HealDoc;
 pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
@@ -102,6 +103,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<ConfigDoc>(),
         schema_of::<DuDoc>(),
         schema_of::<EmptiedDoc>(),
+        schema_of::<HealDoc>(),
         schema_of::<OutcomeDoc>(),
         schema_of::<PlanDoc>(),
         schema_of::<RestoredDoc>(),

@@ -54,7 +54,7 @@ fn wanted(args: &VerifyArgs) -> Result<Wanted, CliError> {
     let caches = if args.caches.is_empty() { Vec::new() } else { named(&args.caches)? };
     let roots = args.roots.iter().map(|dir| bridge::folder("--roots", dir));
     let roots: Vec<PathBuf> = roots.collect::<Result<_, _>>()?;
-    Ok(Wanted { caches, roots, sumdb: args.sumdb, only: None })
+    Ok(Wanted { caches, roots, sumdb: args.sumdb, ..Wanted::default() })
 }
 
 /// The caches that were named; toolchains and clones are verified with `mod`.

@@ -16,6 +16,8 @@ fn help_of_every_command() {
         "plan prune",
         "approve",
         "apply",
+        "verify",
+        "heal",
         "trash",
         "trash list",
         "trash restore",

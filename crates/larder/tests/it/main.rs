@@ -6,6 +6,7 @@ mod config;
 mod files;
 mod flow;
 mod flow_clean;
+mod flow_heal;
 mod flow_json;
 mod flow_kill;
 mod flow_live;
@@ -13,6 +14,7 @@ mod flow_places;
 mod flow_plan;
 mod flow_prune;
 mod flow_trash;
+mod flow_verify;
 mod help;
 mod usage;
 

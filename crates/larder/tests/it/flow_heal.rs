@@ -1,0 +1,149 @@
+//! Healing builds of the real go command: only a cache that is to blame is touched, and only
+//! where that helps.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use larder_testkit::{GoSandbox, has_go, snapshot};
+use serde_json::Value;
+
+use crate::flow::{caches, command, untouched, valid};
+use crate::flow_verify::{archive, built, rewrite, spoil};
+
+const BUILD: [&str; 5] = ["go", "build", "-o", "hi", "./cmd/hi"];
+
+/// Heals a command in a folder; what was reported.
+#[track_caller]
+fn heal(sandbox: &GoSandbox, dir: &Path, code: i32, words: &[&str]) -> (Value, Output) {
+    let report = sandbox.root().join("report.json");
+    let mut args = vec!["heal", "--report", report.to_str().unwrap(), "--"];
+    args.extend(words);
+    let output = command(sandbox, &args).current_dir(dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{output:#?}");
+    let document = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    valid("heal/1", &document);
+    (document, output)
+}
+
+/// So that the program is linked anew.
+fn touch(project: &Path, word: &str) {
+    let path = project.join("cmd/hi/main.go");
+    let text = format!(
+        "package main\nimport (\"fmt\"; \"example.test/p\")\nfunc main() {{ fmt.Println(p.Up({word:?})) }}\n"
+    );
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn a_command_that_passes_is_left_alone() {
+    let sandbox = GoSandbox::new();
+    let (report, output) =
+        heal(&sandbox, &sandbox.root(), 0, &["sh", "-c", "echo out; echo err >&2"]);
+    assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
+    assert_eq!(report["verdict"], "passed");
+    for (code, words) in [
+        (7, &["sh", "-c", "exit 7"][..]),
+        (137, &["sh", "-c", "kill -9 $$"]),
+        (143, &["sh", "-c", "kill $$"]),
+    ] {
+        heal(&sandbox, &sandbox.root(), code, words);
+    }
+    let missing = command(&sandbox, &["heal", "--", "no-such-command"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(127));
+    let nothing = command(&sandbox, &["heal"]).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(2));
+}
+
+#[test]
+fn a_mistake_of_ones_own_touches_nothing() {
+    if !has_go() {
+        return;
+    }
+    let sandbox = GoSandbox::new();
+    let project = built(&sandbox);
+    fs::write(project.join("cmd/hi/more.go"), "package main\nvar x int = \"no number\"\n").unwrap();
+    let before = caches(&sandbox);
+    let (report, output) = heal(&sandbox, &project, 1, &["go", "build", "./cmd/hi"]);
+    let runs = report["runs"].as_array().unwrap().len();
+    assert_eq!((&report["verdict"], runs), (&"not-a-cache".into(), 1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was touched"));
+    // Go itself adds to its cache and writes entries again, and takes nothing away.
+    let now = caches(&sandbox);
+    assert!(before.0.keys().all(|path| now.0.contains_key(path)), "something is missing");
+    heal(&sandbox, &project, 2, &["sh", "-c", "exit 2"]);
+    untouched(&sandbox, &now);
+}
+
+#[test]
+fn a_changed_archive_that_breaks_the_link_is_mended() {
+    if !has_go() {
+        return;
+    }
+    let sandbox = GoSandbox::new();
+    let project = built(&sandbox);
+    let spoilt = archive(&sandbox, &project, "fmt");
+    let good = fs::read(&spoilt).unwrap();
+    spoil(&spoilt);
+    touch(&project, "again");
+    sandbox.go_fails(&BUILD[1..], &project);
+    let (report, output) = heal(&sandbox, &project, 0, &BUILD);
+    assert_eq!(report["verdict"], "mended", "{report:#}");
+    assert_eq!(report["bad"].as_array().unwrap().len(), 1);
+    assert_eq!(fs::read(&spoilt).unwrap(), good, "made again as it was");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let hi = sandbox.command(project.join("hi")).output().unwrap();
+    assert_eq!(hi.stdout, b"AGAIN\n");
+    let steps: Vec<&str> =
+        report["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["run", "verify", "mend", "run again"]);
+}
+
+#[test]
+fn a_repair_that_does_not_help_is_put_back_byte_for_byte() {
+    if !has_go() {
+        return;
+    }
+    let sandbox = GoSandbox::new();
+    let project = built(&sandbox);
+    let spoilt = archive(&sandbox, &project, "fmt");
+    spoil(&spoilt);
+    // A cut-off output is a miss to go, which makes it again only where it is needed.
+    let cut = archive(&sandbox, &project, "example.test/p");
+    let begin = fs::read(&cut).unwrap()[..100].to_vec();
+    rewrite(&cut, &begin);
+    let before = caches(&sandbox);
+    let (report, _) = heal(&sandbox, &project, 3, &["sh", "-c", "echo no; exit 3"]);
+    assert_eq!(report["verdict"], "did-not-help", "{report:#}");
+    assert_eq!(report["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(report["bad"].as_array().unwrap().len(), 2);
+    untouched(&sandbox, &before);
+
+    // The build itself fails for another reason, and fills the gap meanwhile.
+    fs::write(project.join("cmd/hi/more.go"), "package main\nvar x int = \"no\"\n").unwrap();
+    let spoilt_bytes = fs::read(&spoilt).unwrap();
+    let (report, _) = heal(&sandbox, &project, 1, &["go", "build", "./cmd/hi"]);
+    assert_eq!(report["verdict"], "did-not-help", "{report:#}");
+    assert!(fs::read(&spoilt).unwrap() == spoilt_bytes, "the bad archive is not back");
+    let now = snapshot(&sandbox.gocache());
+    assert!(before.0.keys().all(|path| now.contains_key(path)), "something is missing");
+}
+
+#[test]
+fn without_an_approval_production_only_tells() {
+    if !has_go() {
+        return;
+    }
+    let sandbox = GoSandbox::new();
+    let project = built(&sandbox);
+    spoil(&archive(&sandbox, &project, "fmt"));
+    let before = caches(&sandbox);
+    let args = ["heal", "--profile", "production", "--json", "--", "false"];
+    let output = command(&sandbox, &args).current_dir(&project).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let report: Value = serde_json::from_str(&stderr[stderr.find('{').unwrap()..]).unwrap();
+    valid("heal/1", &report);
+    assert_eq!(report["verdict"], "not-mended");
+    untouched(&sandbox, &before);
+}
