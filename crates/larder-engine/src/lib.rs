@@ -12,6 +12,7 @@ pub mod heal;
 pub mod heal_clues;
 mod host;
 mod measure;
+pub mod net;
 pub mod plan;
 mod present;
 pub mod report;

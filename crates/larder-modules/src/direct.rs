@@ -4,7 +4,7 @@
 //! so GOVCS, GOPRIVATE and credentials hold as always.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use larder_go::module_path::ModuleVersion;
@@ -16,13 +16,14 @@ pub struct GoCommand {
     pub program: PathBuf,
     /// GOMODCACHE.
     pub gomodcache: OsString,
-    /// An empty folder to run in, with a go.mod that requires nothing.
+    /// A folder to run in; a go.mod that requires nothing is put there.
     pub folder: PathBuf,
 }
 
 impl GoCommand {
     /// Has the go command fetch a version whole, or only its `.mod` and `.info`.
     pub fn fetch(&self, module: &ModuleVersion, whole: bool) -> Result<(), String> {
+        self.prepare().map_err(|error| format!("{}: {error}", self.folder.display()))?;
         let name = module.to_string();
         let arguments: &[&str] =
             if whole { &["mod", "download", &name] } else { &["list", "-m", &name] };
@@ -43,9 +44,12 @@ impl GoCommand {
         Err(format!("go {}: {last}", arguments.join(" ")))
     }
 
-    /// Makes the folder that it runs in: a module that requires nothing.
-    pub fn prepare(folder: &Path) -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join("go.mod"), "module larder.invalid/direct\n")
+    fn prepare(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.folder)?;
+        let go_mod = self.folder.join("go.mod");
+        if go_mod.is_file() {
+            return Ok(());
+        }
+        larder_fs::write_atomic(&go_mod, b"module larder.invalid/direct\n")
     }
 }

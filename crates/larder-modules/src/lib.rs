@@ -7,6 +7,7 @@
 //! Leaves out: version-control fetches (`direct`), which are handed to the go command.
 
 mod auth;
+mod checksums;
 pub mod direct;
 pub mod download;
 pub mod expect;
