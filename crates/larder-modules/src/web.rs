@@ -46,8 +46,9 @@ impl Default for NetOptions {
         Self {
             jobs: 8,
             connect: Duration::from_secs(30),
-            stall: Duration::from_secs(30),
-            small: Duration::from_mins(2),
+            // A proxy that fetches a module for the first time lets us wait for its first byte.
+            stall: Duration::from_mins(1),
+            small: Duration::from_mins(5),
             tries: 4,
             back_off: Duration::from_millis(400),
         }
@@ -378,5 +379,47 @@ fn open_file(url: &Url) -> Result<Reply, WebError> {
             Err(WebError::new(Failure::NotFound, url, "no such file"))
         }
         Err(error) => Err(WebError::new(Failure::Status, url, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn credentials_stay_with_their_host_and_those_below() {
+        for (start, to, trusted) in [
+            ("https://a.example/x", "https://a.example/y", true),
+            ("https://a.example/x", "https://cdn.a.example/y", true),
+            ("https://a.example/x", "https://a.example:8443/y", false),
+            ("https://a.example/x", "https://evila.example/y", false),
+            ("https://a.example/x", "https://example/y", false),
+            ("https://a.example/x", "https://b.example/y", false),
+        ] {
+            assert_eq!(below(&url(start), &url(to)), trusted, "{start} {to}");
+        }
+    }
+
+    #[test]
+    fn users_and_passwords_of_urls() {
+        let it = url("https://me%40x:p%2Fw@a.example/");
+        assert_eq!(basic_of(&it), Some(crate::auth::basic("me@x", "p/w")));
+        assert_eq!(basic_of(&url("https://a.example/")), None);
+        assert_eq!(redacted(&it), "https://me%40x:xxxxx@a.example/");
+        assert_eq!(percent_decoded("a%2"), "a%2");
+        assert_eq!(percent_decoded("%zz%41"), "%zzA");
+    }
+
+    #[test]
+    fn parts_of_files() {
+        assert_eq!(content_range("bytes 100-199/200"), Some((100, Some(200))));
+        assert_eq!(content_range("bytes 100-199/*"), Some((100, None)));
+        for bad in ["", "bytes */200", "bytes x-1/2", "lines 1-2/3"] {
+            assert_eq!(content_range(bad), None, "{bad}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 #![allow(unreachable_pub, reason = "nothing of a test binary is reachable")]
 
 mod fake_sumdb;
+mod garbage;
+mod http_proxy;
 mod lies;
 mod lists;
 mod server;
