@@ -9,6 +9,7 @@ use larder_fs::lock::LockError;
 use larder_fs::trash::TrashError;
 use larder_go::needs::NeedsError;
 
+use crate::net::NetError;
 use crate::request::BadRequest;
 
 /// One failure of the flow as a whole.
@@ -66,6 +67,12 @@ pub enum EngineError {
         #[source]
         source: larder_go::go_sum::GoSumError,
     },
+    /// The network cannot be used with these settings.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The checksum database was asked for and is switched off.
+    #[error("GOSUMDB is off, so there is no checksum database to ask")]
+    NoSumDb,
     /// Ctrl-C before anything was removed.
     #[error("interrupted; nothing was removed")]
     Interrupted,

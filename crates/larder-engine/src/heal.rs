@@ -183,7 +183,7 @@ impl Healer<'_> {
             return Ok(false);
         }
         say(&format!("the command failed, and {} bad in the caches; mending it", are(bad)));
-        let mended = healed.step("mend", || self.mend(world, &mut verified));
+        let mended = healed.step("mend", || self.mend(world, wanted, &mut verified));
         let left = verified.iter().any(|one| one.found.is_bad());
         healed.verified.extend(verified);
         match mended {
@@ -223,11 +223,12 @@ impl Healer<'_> {
     fn mend(
         &self,
         world: &World,
+        wanted: &Wanted,
         verified: &mut [Verified],
     ) -> Result<Option<Outcome>, EngineError> {
         let options =
             Options { trash: true, force: false, wait: self.wait, approval: Approval::NotAsked };
-        verify::mend(world, self.config, verified, &options, self.arguments, self.meter)
+        verify::mend(world, self.config, wanted, verified, &options, self.arguments, self.meter)
     }
 
     /// Restores what was removed, the latest first. What the command made meanwhile in its place

@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod config;
 pub mod cycle;
+pub mod download;
 pub mod du;
 pub mod error;
 mod findings;
@@ -15,6 +16,7 @@ mod measure;
 pub mod net;
 pub mod plan;
 mod present;
+mod refetch;
 pub mod report;
 pub mod request;
 pub mod scan;

@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use larder_core::{Bad, CacheKind, Meter, Outcome, PlanItem, RootKind, Target, Time, Verification};
+use larder_core::{
+    Bad, CacheKind, Check, Meter, Outcome, PlanItem, RootKind, Target, Time, Verification,
+};
 use larder_fs::{Dir, clock};
 use larder_go::build_layout;
 use larder_go::build_verify::{self, SETTLE};
@@ -17,6 +19,7 @@ use crate::config::Config;
 use crate::cycle::{self, Options};
 use crate::error::EngineError;
 use crate::plan::blank_for;
+use crate::refetch::refetch;
 use crate::verify_mod;
 use crate::world::World;
 
@@ -123,6 +126,7 @@ impl Wanted {
 pub fn mend(
     world: &World,
     config: &Config,
+    wanted: &Wanted,
     verified: &mut [Verified],
     options: &Options,
     arguments: &[String],
@@ -136,14 +140,19 @@ pub fn mend(
             items(dir, bad, &mut plan.items);
         }
     }
-    if plan.items.is_empty() {
+    let lists = |one: &Verified| one.found.bad.iter().any(|bad| bad.check == Check::List);
+    if plan.items.is_empty() && !verified.iter().any(lists) {
         return Ok(None);
     }
-    let outcome = cycle::mend(world, config, plan, options, meter)?;
+    let mut outcome = cycle::mend(world, config, plan, options, meter)?;
     for one in verified {
         let Some(dir) = world.root(one.cache).dir() else { continue };
         for bad in &mut one.found.bad {
             bad.fixed = !bad.removes.is_empty() && is_mended(dir, bad);
+        }
+        if one.cache == CacheKind::Mod {
+            let sums = verify_mod::sums(world, config, wanted, dir)?;
+            refetch(world, config, &mut one.found.bad, sums, &mut outcome, meter);
         }
     }
     Ok(Some(outcome))
@@ -161,7 +170,11 @@ fn items(dir: &Dir, bad: &Bad, items: &mut Vec<PlanItem>) {
         reason: reason.clone(),
     };
     if bad.cache.root() == RootKind::GoModCache {
-        items.extend(module_targets(bad).into_iter().map(|target| item(target, None)));
+        for target in module_targets(bad) {
+            if !joined(items, &target) {
+                items.push(item(target, None));
+            }
+        }
         return;
     }
     if !build_verify::still_bad(dir, bad) {
@@ -188,32 +201,40 @@ fn items(dir: &Dir, bad: &Bad, items: &mut Vec<PlanItem>) {
     }
 }
 
-/// The parts of module versions that are bad, each version once; other things by their path.
+/// Whether there is an item for this already, or one of the same version that it could be added to.
+fn joined(items: &mut [PlanItem], target: &Target) -> bool {
+    let Target::Damaged { module, version, paths } = target else {
+        return items.iter().any(|other| other.target == *target);
+    };
+    items.iter_mut().any(|other| match &mut other.target {
+        Target::Damaged { module: m, version: v, paths: all } if m == module && v == version => {
+            let new: Vec<PathBuf> =
+                paths.iter().filter(|path| !all.contains(path)).cloned().collect();
+            all.extend(new);
+            true
+        }
+        _ => false,
+    })
+}
+
+/// What goes for a bad thing of the module cache: the bad parts of a version together, leftovers
+/// and other things as the layout names them.
 fn module_targets(bad: &Bad) -> Vec<Target> {
+    let mut damaged: Vec<PathBuf> = Vec::new();
+    let mut named = bad.subject.rsplit_once('@').map(|(m, v)| (m.to_owned(), v.to_owned()));
     let mut targets: Vec<Target> = Vec::new();
     for rel in &bad.removes {
-        let named = || bad.subject.rsplit_once('@').map(|(m, v)| (m.to_owned(), v.to_owned()));
-        let (module, version) = match mod_layout::classify(rel) {
-            Some(Target::Version { module, version, .. }) => (module, version),
-            Some(other) => {
-                targets.push(other);
-                continue;
+        match mod_layout::classify(rel) {
+            Some(Target::Version { module, version, .. }) if bad.check != Check::Leftover => {
+                named = Some((module, version));
+                damaged.push(rel.clone());
             }
-            None => match named() {
-                Some(named) => named,
-                None => continue,
-            },
-        };
-        let same = targets.iter_mut().find_map(|target| match target {
-            Target::Damaged { module: m, version: v, paths } if *m == module && *v == version => {
-                Some(paths)
-            }
-            _ => None,
-        });
-        match same {
-            Some(paths) => paths.push(rel.clone()),
-            None => targets.push(Target::Damaged { module, version, paths: vec![rel.clone()] }),
+            Some(other) => targets.push(other),
+            None => damaged.push(rel.clone()),
         }
+    }
+    if let (Some((module, version)), false) = (named, damaged.is_empty()) {
+        targets.push(Target::Damaged { module, version, paths: damaged });
     }
     targets
 }

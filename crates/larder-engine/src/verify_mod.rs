@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use larder_core::{Meter, Verification};
 use larder_fs::Dir;
 use larder_go::go_sum::GoSum;
-use larder_go::mod_verify::{ModVerify, ProjectSum};
+use larder_go::mod_verify::{Checksums, ModVerify, ProjectSum};
 use larder_go::needs;
+use larder_modules::SumDb;
 
 use crate::config::Config;
 use crate::error::EngineError;
+use crate::net::{Net, default_jobs};
 use crate::verify::Wanted;
 use crate::world::World;
 
@@ -24,14 +26,12 @@ pub(crate) fn verify(
     dir: &Dir,
     meter: &Meter,
 ) -> Result<Verification, EngineError> {
-    let mut sums = sums(world, config, wanted, dir)?;
-    for project in &wanted.projects {
-        sums.extend(read(project, &project.display().to_string())?);
-    }
+    let sums = sums(world, config, wanted, dir)?;
+    let database = database(world, config, wanted, dir)?;
     let verify = ModVerify {
         root: dir,
         sums: &sums,
-        database: None,
+        database: database.as_ref().map(|database| database as &dyn Checksums),
         only: wanted.only.as_deref(),
         threads: 0,
         meter,
@@ -39,23 +39,43 @@ pub(crate) fn verify(
     Ok(verify.run())
 }
 
-fn sums(
+/// The checksum database, where it shall be asked.
+fn database(
+    world: &World,
+    config: &Config,
+    wanted: &Wanted,
+    dir: &Dir,
+) -> Result<Option<SumDb>, EngineError> {
+    if !wanted.sumdb {
+        return Ok(None);
+    }
+    match Net::new(world, config, dir, default_jobs())?.database {
+        Some(database) => Ok(Some(database)),
+        None => Err(EngineError::NoSumDb),
+    }
+}
+
+/// What the given projects expect, and those of the settings where none are given.
+pub(crate) fn sums(
     world: &World,
     config: &Config,
     wanted: &Wanted,
     dir: &Dir,
 ) -> Result<Vec<ProjectSum>, EngineError> {
+    let mut all = Vec::new();
+    for project in &wanted.projects {
+        all.extend(read(project, &project.display().to_string())?);
+    }
     let asked = !wanted.roots.is_empty();
     let roots = if asked { &wanted.roots } else { &config.roots };
     if roots.is_empty() {
-        return Ok(Vec::new());
+        return Ok(all);
     }
     let needs = match needs::needs(roots, dir, &world.go, &Meter::default()) {
         Ok(needs) => needs,
         Err(error) if asked => return Err(error.into()),
-        Err(_) => return Ok(Vec::new()),
+        Err(_) => return Ok(all),
     };
-    let mut all = Vec::new();
     for project in &needs.projects {
         match read(&project.dir, &project.display) {
             Ok(sums) => all.extend(sums),

@@ -198,6 +198,12 @@ impl Fetcher<'_> {
         Ok(text)
     }
 
+    /// What version selection reads: `.info` and `.mod`.
+    pub fn description(&self, module: &ModuleVersion) -> Result<(), VersionError> {
+        self.info(&self.folder(module)?, module)?;
+        self.go_mod(module).map(|_| ())
+    }
+
     /// Everything of a version, in place and whole. Of a toolchain Go keeps neither `.info` nor
     /// `.mod` (`cmd/go/internal/toolchain/select.go`).
     pub fn version(

@@ -35,7 +35,9 @@ pub(crate) fn run(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, CliE
     if mends && !context.meter.stopped() {
         let options = removal::options(context, &args.remove, Approval::NotAsked);
         let request = &context.request;
-        fix = verify::mend(&world, &config, &mut verified, &options, request, &context.meter)?;
+        let verified = &mut verified;
+        let meter = &context.meter;
+        fix = verify::mend(&world, &config, &wanted, verified, &options, request, meter)?;
     }
     if let Some(state) = &context.settings().state
         && let Err(error) = verified_file::remember(state, &verified)

@@ -1,0 +1,333 @@
+//! Download in one page: what projects need → what is missing → fetched, proven, put in place.
+//!
+//! Which versions: those that `go mod download` without arguments fetches in each project
+//! (`cmd/go/internal/modcmd/download.go`), and the toolchains that the projects select. go.sum
+//! files are read and never changed to fit what was found.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use larder_core::Meter;
+use larder_fs::Dir;
+use larder_go::go_sum::{GoSum, GoSumError};
+use larder_go::module_path::ModuleVersion;
+use larder_go::needs::{self, FetchGoMod, Needs, NeedsError, Project};
+use larder_go::toolchain;
+use larder_modules::{
+    FetchError, Fetched, Fetcher, ProjectSums, Proof, Unproven, VersionError, download,
+};
+
+use crate::config::Config;
+use crate::error::EngineError;
+use crate::net::{Net, NetError};
+use crate::world::World;
+
+/// What is to be downloaded.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Folders with projects.
+    pub roots: Vec<PathBuf>,
+    /// Versions at a time; `None` and anything above mean [`most_jobs`].
+    pub jobs: Option<usize>,
+}
+
+/// What a download did.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// GOMODCACHE.
+    pub path: PathBuf,
+    /// The projects, and how many versions each needs.
+    pub projects: Vec<(String, usize)>,
+    /// What is in the cache now, sorted.
+    pub done: Vec<(ModuleVersion, Fetched)>,
+    /// `.mod` files that were fetched for the module graph alone, sorted.
+    pub go_mods: Vec<ModuleVersion>,
+    /// What is not, sorted.
+    pub failed: Vec<Failure>,
+    /// Bytes that came in.
+    pub bytes: u64,
+    /// From the first look to the last file.
+    pub took: Duration,
+    /// Whether nobody stopped it.
+    pub complete: bool,
+}
+
+/// Something that was not downloaded.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Failure {
+    /// `module@version`, or a project.
+    pub subject: String,
+    /// In one sentence.
+    pub error: String,
+    /// Of which kind.
+    pub kind: FailureKind,
+}
+
+/// What a failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// It is not what go.sum or the checksum database says.
+    Mismatch,
+    /// Nobody answered.
+    Unreachable,
+    /// Not there, refused, or not to be written.
+    Other,
+}
+
+impl FailureKind {
+    /// In one word, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mismatch => "mismatch",
+            Self::Unreachable => "unreachable",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Why nothing was downloaded at all.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// No cache, or projects that cannot be read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// GOPROXY or GOSUMDB cannot be used.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A go.sum cannot be understood.
+    #[error(transparent)]
+    GoSum(#[from] GoSumError),
+    /// A go.sum cannot be read, or the cache cannot be made.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl From<NeedsError> for DownloadError {
+    fn from(error: NeedsError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// As many versions at a time as the go command takes (`runtime.GOMAXPROCS`).
+pub fn most_jobs(world: &World) -> usize {
+    let set = world.environment.var("GOMAXPROCS").and_then(|text| text.to_str()?.parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    set.filter(|jobs| *jobs > 0).unwrap_or_else(cores)
+}
+
+/// Whether the projects can be read at all, before anything is removed or fetched.
+pub fn check(world: &World, roots: &[PathBuf], meter: &Meter) -> Result<(), DownloadError> {
+    let dir = open(world)?;
+    let found = needs::needs(roots, &dir, &world.go, meter)?;
+    for project in &found.projects {
+        read_sums(project)?;
+    }
+    Ok(())
+}
+
+/// Downloads what the projects below the folders need.
+pub fn run(
+    world: &World,
+    config: &Config,
+    wanted: &Wanted,
+    meter: &Meter,
+) -> Result<Report, DownloadError> {
+    let started = Instant::now();
+    let dir = open(world)?;
+    // Once without the network: what cannot be parsed is found before anything is fetched.
+    let first = needs::needs(&wanted.roots, &dir, &world.go, meter)?;
+    let sums = first.projects.iter().map(read_sums).collect::<Result<_, _>>()?;
+    let most = most_jobs(world);
+    let jobs = wanted.jobs.map_or(most, |jobs| jobs.clamp(1, most));
+    let mut net = Net::new(world, config, &dir, jobs)?;
+    let mut proof = Proof::new(sums, net.settings.clone(), net.database.take());
+    let mut report = Report { path: dir.path().to_owned(), ..Report::default() };
+    let needs = {
+        let fetcher = net.fetcher(&dir, &proof, LOCK_WAIT, meter);
+        graph(&fetcher, (world, wanted), &dir, &mut report, meter)?
+    };
+    let mut versions: Vec<ModuleVersion> = toolchains(world, &needs);
+    for project in &needs.projects {
+        // The numbers are those of the first look, whatever was added meanwhile.
+        let number = first
+            .projects
+            .iter()
+            .position(|p| p.dir == project.dir && p.display == project.display);
+        for module in &project.downloads {
+            number.iter().for_each(|number| proof.want(module, *number));
+            versions.push(module.clone());
+        }
+        report.projects.push((project.display.clone(), project.downloads.len()));
+    }
+    versions.sort();
+    versions.dedup();
+    let all = download(&net.fetcher(&dir, &proof, LOCK_WAIT, meter), &versions, jobs);
+    report.done = all.done;
+    report.fail(all.failed);
+    report.bytes = meter.bytes();
+    report.complete = !meter.stopped();
+    report.failed.sort();
+    report.failed.dedup();
+    report.took = started.elapsed();
+    Ok(report)
+}
+
+/// A download of another version may hold a lock for as long as its network takes.
+const LOCK_WAIT: Duration = Duration::from_hours(1);
+
+impl Report {
+    fn fail(&mut self, failed: Vec<(ModuleVersion, VersionError)>) {
+        let told = failed.into_iter().filter(|(_, error)| !error.is_stop());
+        self.failed.extend(told.map(|(module, error)| Failure {
+            subject: module.to_string(),
+            kind: kind(&error),
+            error: chain(&error),
+        }));
+    }
+
+    /// Of what is in the cache now, what was not there before.
+    pub fn fetched(&self) -> impl Iterator<Item = &(ModuleVersion, Fetched)> {
+        self.done.iter().filter(|(_, how)| *how != Fetched::Present)
+    }
+}
+
+fn kind(error: &VersionError) -> FailureKind {
+    match error {
+        VersionError::Unproven { why, .. } => match **why {
+            Unproven::Unknown(_) => FailureKind::Unreachable,
+            Unproven::Mismatch { .. } | Unproven::Security(_) => FailureKind::Mismatch,
+        },
+        VersionError::Fetch(FetchError::Unreachable { .. }) => FailureKind::Unreachable,
+        _ => FailureKind::Other,
+    }
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Follows the module graphs, `.mod` files fetched on the way.
+fn graph(
+    fetcher: &Fetcher<'_>,
+    (world, wanted): (&World, &Wanted),
+    dir: &Dir,
+    report: &mut Report,
+    meter: &Meter,
+) -> Result<Needs, DownloadError> {
+    let go_mods = GoMods { fetcher, done: Mutex::default() };
+    let needs = needs::needs_fetching(&wanted.roots, dir, &world.go, Some(&go_mods), meter)?;
+    let done = go_mods.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut told: Vec<String> = Vec::new();
+    for (module, answer) in done {
+        match answer {
+            Ok(()) => report.go_mods.push(module),
+            Err(error) => {
+                told.push(chain(&error));
+                report.fail(vec![(module, error)]);
+            }
+        }
+    }
+    report.go_mods.sort();
+    for project in &needs.projects {
+        let untold = project.missing.iter().filter(|why| !told.contains(*why));
+        report.failed.extend(untold.map(|why| Failure {
+            subject: project.display.clone(),
+            error: why.clone(),
+            kind: FailureKind::Other,
+        }));
+    }
+    Ok(needs)
+}
+
+/// Fetches `.mod` files and remembers how that went.
+struct GoMods<'a> {
+    fetcher: &'a Fetcher<'a>,
+    done: Mutex<Vec<(ModuleVersion, Result<(), VersionError>)>>,
+}
+
+impl FetchGoMod for GoMods<'_> {
+    fn fetch(&self, module: &ModuleVersion) -> Result<Vec<u8>, String> {
+        let (answer, record) = match self.fetcher.go_mod(module) {
+            Ok(text) => (Ok(text), Ok(())),
+            Err(error) => (Err(chain(&error)), Err(error)),
+        };
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.push((module.clone(), record));
+        answer
+    }
+}
+
+/// GOMODCACHE, made where it is missing.
+fn open(world: &World) -> Result<Dir, DownloadError> {
+    let root = &world.gomodcache;
+    root.to_act_on()?;
+    let failed = |source| DownloadError::Io { path: root.path.clone(), source };
+    std::fs::create_dir_all(&root.path).map_err(failed)?;
+    Dir::open_root(&root.path).map_err(failed)
+}
+
+fn read_sums(project: &Project) -> Result<ProjectSums, DownloadError> {
+    let mut sums = Vec::new();
+    for path in &project.sums {
+        match std::fs::read(path) {
+            Ok(text) => sums.push(GoSum::parse(path, &text)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(DownloadError::Io { path: path.clone(), source }),
+        }
+    }
+    Ok(ProjectSums(sums))
+}
+
+/// The toolchains that the go command would fetch here (`cmd/go/internal/toolchain/select.go`).
+fn toolchains(world: &World, needs: &Needs) -> Vec<ModuleVersion> {
+    let setting = world.go.gotoolchain.value.as_str();
+    let switches = setting == "auto" || setting.ends_with("+auto");
+    if setting.is_empty() || matches!(setting, "local" | "path") || setting.ends_with("+path") {
+        return Vec::new();
+    }
+    let local = world.go.local_go_version.as_deref();
+    let (os, arch) = platform();
+    needs
+        .toolchains
+        .iter()
+        .map(|need| need.name.as_str())
+        .filter(|name| switches || *name == setting)
+        .filter(|name| name.strip_prefix("go") != local)
+        .map(|name| ModuleVersion::new(toolchain::MODULE, format!("v0.0.1-{name}.{os}-{arch}")))
+        .collect()
+}
+
+/// GOHOSTOS and GOHOSTARCH.
+fn platform() -> (&'static str, &'static str) {
+    let os = match std::env::consts::OS {
+        "macos" => "darwin",
+        os => os,
+    };
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "loongarch64" => "loong64",
+        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+        "powerpc64" => "ppc64",
+        arch => arch,
+    };
+    (os, arch)
+}
