@@ -94,7 +94,8 @@ impl From<EngineError> for CliError {
             EngineError::Needs(_) => {
                 Self::usage(what).hint("mend it or leave its folder out; nothing was touched")
             }
-            EngineError::NoCache(_) => Self::usage(what),
+            EngineError::NoCache(_) | EngineError::Net(_) => Self::usage(what),
+            EngineError::NoSumDb => Self::usage(what).hint("leave out --sumdb, or set GOSUMDB"),
             EngineError::GoSum { .. } => {
                 Self::usage(what).hint("mend it, or leave its folder out of --roots")
             }
