@@ -93,8 +93,8 @@ pub(crate) fn examine_all(
     let mut all = Found::default();
     let work = || {
         let (mut found, mut buffer) = (Found::default(), Buffer::new());
-        while let Some(key) = entries.next() {
-            found.take(key, shards.examine(&key, &mut buffer, options.meter));
+        while let Some((key, kind)) = entries.next() {
+            found.take(key, shards.examine_listed(&key, kind, &mut buffer, options.meter));
         }
         found
     };
@@ -116,7 +116,7 @@ pub(crate) fn naming<T: Sync>(
     let entries = Entries::new(shards, layout, &quiet);
     let work = || {
         let mut named = Vec::new();
-        while let Some(key) = entries.next() {
+        while let Some((key, _)) = entries.next() {
             let Key::Action(id) = key else { continue };
             let name = OsString::from(format!("{id}-a"));
             let read = shards.dir(id.0[0]).and_then(|dir| build_entry::read(dir, &name, &id));
@@ -164,16 +164,16 @@ impl<'a> Entries<'a> {
         Self { shards, layout, meter, at: Mutex::default() }
     }
 
-    fn next(&self) -> Option<Key> {
+    fn next(&self) -> Option<(Key, Kind)> {
         let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if self.meter.stopped() {
                 return None;
             }
-            while let Some((name, _)) = at.names.next() {
+            while let Some((name, kind)) = at.names.next() {
                 match entry_name(at.shard, &name) {
-                    Some(EntryName::Action(id)) => return Some(Key::Action(id)),
-                    Some(EntryName::Output(id)) => return Some(Key::Output(id)),
+                    Some(EntryName::Action(id)) => return Some((Key::Action(id), kind)),
+                    Some(EntryName::Output(id)) => return Some((Key::Output(id), kind)),
                     Some(EntryName::Staged(_)) | None => {}
                 }
             }
