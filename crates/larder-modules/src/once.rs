@@ -37,6 +37,12 @@ impl<K: Clone + Eq + Hash, V: Clone> Once<K, V> {
         Ok(found)
     }
 
+    /// Whether the answer is here without any waiting.
+    pub(crate) fn knows(&self, key: &K) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(key).is_some_and(|place| place.try_lock().is_ok_and(|value| value.is_some()))
+    }
+
     /// Makes room.
     pub(crate) fn forget(&self, key: &K) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -56,8 +62,10 @@ mod tests {
     fn found_once_and_failures_are_tried_again() {
         let once: Once<u8, u8> = Once::default();
         assert_eq!(once.get(&1, || Err::<u8, _>("no")), Err("no"));
+        assert!(!once.knows(&1));
         assert_eq!(once.get(&1, || Ok::<_, ()>(5)), Ok(5));
         assert_eq!(once.get(&1, || Err::<u8, _>("not asked")), Ok(5));
+        assert!(once.knows(&1));
         once.forget(&1);
         assert_eq!(once.get(&1, || Ok::<_, ()>(6)), Ok(6));
         once.clear();

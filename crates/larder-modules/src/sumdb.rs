@@ -401,15 +401,15 @@ impl Tiles for Reader<'_> {
 
     fn read(&self, tiles: &[Tile]) -> Result<Vec<TileData>, ReadError> {
         let get = |tile: &Tile| self.db.tiles.get(tile, || self.db.tile(self.what, *tile));
-        let found: Result<Vec<_>, SumDbError> = match (tiles, &self.db.reach) {
-            ([_, _, ..], Reach::Network(_)) => thread::scope(|scope| {
-                let asked: Vec<_> =
-                    tiles.iter().map(|tile| scope.spawn(move || get(tile))).collect();
-                let lost = || Err(self.db.untrusted(self.what, &"reading a tile panicked"));
-                asked.into_iter().map(|one| one.join().unwrap_or_else(|_| lost())).collect()
-            }),
-            _ => tiles.iter().map(get).collect(),
-        };
+        let missing = tiles.iter().filter(|tile| !self.db.tiles.knows(tile)).count();
+        if missing < 2 || matches!(self.db.reach, Reach::Offline) {
+            return tiles.iter().map(get).collect::<Result<_, _>>().map_err(ReadError::Db);
+        }
+        let found: Result<Vec<_>, SumDbError> = thread::scope(|scope| {
+            let asked: Vec<_> = tiles.iter().map(|tile| scope.spawn(move || get(tile))).collect();
+            let lost = || Err(self.db.untrusted(self.what, &"reading a tile panicked"));
+            asked.into_iter().map(|one| one.join().unwrap_or_else(|_| lost())).collect()
+        });
         found.map_err(ReadError::Db)
     }
 

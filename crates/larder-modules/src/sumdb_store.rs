@@ -157,3 +157,68 @@ fn make_path(root: &Dir, rel: &Path) -> io::Result<Dir> {
     }
     Ok(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tile::FULL;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("mod")).unwrap();
+        let cache = Dir::open_root(&folder.path().join("mod")).unwrap();
+        let store = Store::new(&cache, &folder.path().join("gopath"), "sum.test/db").unwrap();
+        (folder, store)
+    }
+
+    #[test]
+    fn a_head_that_changed_in_the_meantime_stays() {
+        let (folder, store) = store();
+        assert_eq!(store.read_head().unwrap(), b"");
+        assert_eq!(store.write_head(b"", b"one").unwrap(), Written::Ours);
+        let path = folder.path().join("gopath/pkg/sumdb/sum.test/db/latest");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(store.write_head(b"zero", b"two").unwrap(), Written::Theirs);
+        assert_eq!(store.read_head().unwrap(), b"one");
+        assert_eq!(store.write_head(b"one", b"longer").unwrap(), Written::Ours);
+        assert_eq!(store.write_head(b"longer", b"x").unwrap(), Written::Ours);
+        assert_eq!(store.read_head().unwrap(), b"x", "cut to its length");
+    }
+
+    #[test]
+    fn files_are_where_go_has_them_and_an_empty_one_is_none() {
+        let (folder, store) = store();
+        assert_eq!(store.read("lookup/a.test/m@v1.0.0"), None);
+        store.write("lookup/a.test/m@v1.0.0", b"record");
+        assert_eq!(store.read("lookup/a.test/m@v1.0.0").unwrap(), b"record");
+        let path =
+            folder.path().join("mod/cache/download/sumdb/sum.test/db/lookup/a.test/m@v1.0.0");
+        assert_eq!(fs::read(&path).unwrap(), b"record");
+        fs::write(&path, b"").unwrap();
+        assert_eq!(store.read("lookup/a.test/m@v1.0.0"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symlink_in_the_cache_is_not_followed() {
+        let (folder, store) = store();
+        let outside = folder.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        let sumdb = folder.path().join("mod/cache/download/sumdb");
+        fs::create_dir_all(&sumdb).unwrap();
+        std::os::unix::fs::symlink(&outside, sumdb.join("sum.test")).unwrap();
+        store.write("lookup/m@v1.0.0", b"record");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_narrowest_wider_tile_is_cut() {
+        let (_folder, store) = store();
+        let tile = |width| Tile { level: 0, n: 1, width };
+        for width in [9, 5, FULL] {
+            store.write(&tile(width).path(), &vec![1; tile(width).bytes()]);
+        }
+        assert_eq!(store.read_wider(&tile(4)).unwrap().len(), 4 * 32);
+        assert_eq!(store.read_wider(&tile(9)), None);
+    }
+}
