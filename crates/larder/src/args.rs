@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use crate::args_clean::{
     ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
 };
+pub use crate::args_download::DownloadArgs;
 pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
 pub use crate::args_verify::{HealArgs, VerifyArgs};
@@ -136,6 +137,9 @@ pub enum Command {
     /// Run a build; if a cache makes it fail, mend the cache and run it again
     #[command(after_help = crate::help::HEAL)]
     Heal(HealArgs),
+    /// Fetch what projects need, as go mod download does
+    #[command(after_help = crate::help::DOWNLOAD)]
+    Download(DownloadArgs),
     /// List, restore or empty what was moved to the trash
     #[command(after_help = crate::help::TRASH)]
     Trash(TrashArgs),

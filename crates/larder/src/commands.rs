@@ -6,6 +6,7 @@ mod clean;
 mod completions;
 mod config;
 mod config_set;
+mod download;
 mod du;
 mod export;
 mod heal;
@@ -39,6 +40,7 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         Some(Command::Apply(args)) => apply::run(&context()?, &args),
         Some(Command::Verify(args)) => verify::run(&context()?, &args),
         Some(Command::Heal(args)) => heal::run(&context()?, &args),
+        Some(Command::Download(args)) => download::run(&context()?, &args),
         Some(Command::Trash(args)) => trash::run(&context()?, &args),
         Some(Command::Init(args)) => init::run(global, printer, &args),
         Some(Command::Config(args)) => match args.command {

@@ -85,6 +85,17 @@ Examples:
   larder heal -- go build ./...
   larder heal --report heal.json -- make test";
 
+pub(crate) const DOWNLOAD: &str = "\
+GOPROXY, GOSUMDB, GOPRIVATE and the other settings of the go command hold. go.sum is never changed
+to fit what was found. What comes from version control (direct) is handed to the go command.
+
+Exit status: 0 all is there, 1 a checksum is wrong, 4 something was not fetched, 6 nobody answered.
+
+Examples:
+  larder download
+  larder download ~/src ~/work
+  larder download --json | jq '.fetched[].module'";
+
 pub(crate) const TRASH: &str = "\
 Examples:
   larder trash

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod args_clean;
+pub mod args_download;
 pub mod args_settings;
 pub mod args_trash;
 pub mod args_verify;
@@ -21,6 +22,7 @@ pub mod printer;
 pub mod progress;
 mod removal;
 pub mod render_config;
+pub mod render_download;
 pub mod render_du;
 pub mod render_heal;
 pub mod render_outcome;
@@ -39,6 +41,7 @@ pub mod text;
 mod verified_file;
 pub mod wire;
 pub mod wire_config;
+pub mod wire_download;
 pub mod wire_heal;
 pub mod wire_outcome;
 pub mod wire_plan;

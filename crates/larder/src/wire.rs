@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
+pub use crate::wire_download::DownloadDoc;
 pub use crate::wire_heal::HealDoc;
 pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
@@ -101,6 +102,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
     vec![
         schema_of::<CheckDoc>(),
         schema_of::<ConfigDoc>(),
+        schema_of::<DownloadDoc>(),
         schema_of::<DuDoc>(),
         schema_of::<EmptiedDoc>(),
         schema_of::<HealDoc>(),
