@@ -79,7 +79,8 @@ pub fn clues(output: &str, gocache: &Path, gomodcache: &Path) -> Clues {
         let vanished = in_build && line.contains("no such file");
         let eof = line.contains("unexpected EOF");
         let build = in_build || eof || BUILD.iter().any(|words| line.contains(words));
-        let modules = names(&mod_root) || eof || MODULES.iter().any(|words| line.contains(words));
+        let in_modules = names(&mod_root) || names_a_version_by_path(line);
+        let modules = in_modules || eof || MODULES.iter().any(|words| line.contains(words));
         if !build && !modules {
             continue;
         }
@@ -98,6 +99,12 @@ pub fn clues(output: &str, gocache: &Path, gomodcache: &Path) -> Clues {
         }
     }
     clues
+}
+
+/// Whether a line names a file of an extracted module. Go shortens paths to relative ones
+/// (`cmd/go/internal/base/path.go`), so the root of the cache need not stand in it.
+fn names_a_version_by_path(line: &str) -> bool {
+    line.split_whitespace().any(|word| word.starts_with("../") && version(word, None).is_some())
 }
 
 fn prefix(root: &Path) -> Option<String> {
@@ -127,9 +134,20 @@ fn version(word: &str, mod_root: Option<&str>) -> Option<ModuleVersion> {
     if !version.starts_with('v') || !version[1..].starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let (module, version) = match below {
-        Some(_) => (unescape(module)?, unescape_version(version)?),
-        None => (module.to_owned(), version.to_owned()),
+    let (module, version) = if below.is_some() {
+        (unescape(module)?, unescape_version(version)?)
+    } else if module.starts_with("../") {
+        // The module begins with the first element that can be a host.
+        let host = |start: &usize| {
+            module[*start..].split('/').next().is_some_and(|first| {
+                first.contains('.') && !first.starts_with('.') && !first.ends_with('.')
+            })
+        };
+        let starts = module.match_indices('/').map(|(at, _)| at + 1);
+        let start = starts.into_iter().find(host)?;
+        (unescape(&module[start..])?, unescape_version(version)?)
+    } else {
+        (module.to_owned(), version.to_owned())
     };
     larder_go::module_path::is_valid(&module).then(|| ModuleVersion::new(module, version))
 }
@@ -179,6 +197,9 @@ mod tests {
             one("go: example.test/a@v1.2.3/go.mod: verifying module: checksum mismatch"),
             version("example.test/a", "v1.2.3")
         );
+        let relative = read("../../go/pkg/mod/example.test/!big@v1.0.0/x.go:3:1: syntax error");
+        assert!(relative.modules);
+        assert_eq!(relative.versions, version("example.test/Big", "v1.0.0"));
         assert!(one("verifying mail me@vienna: checksum mismatch").is_empty());
     }
 }

@@ -2,10 +2,11 @@
 //! where that helps.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use larder_testkit::{GoSandbox, has_go, snapshot};
+use larder_testkit::{FileProxy, GoSandbox, ModuleMaker, diff, has_go, snapshot};
 use serde_json::Value;
 
 use crate::flow::{caches, command, untouched, valid};
@@ -146,4 +147,82 @@ fn without_an_approval_production_only_tells() {
     valid("heal/1", &report);
     assert_eq!(report["verdict"], "not-mended");
     untouched(&sandbox, &before);
+}
+
+/// A project that needs a module, and where that module's parts are.
+fn with_module(sandbox: &mut GoSandbox) -> (PathBuf, PathBuf, PathBuf) {
+    let proxy = FileProxy::new(sandbox.root().join("proxy"));
+    let module = ModuleMaker::new("example.test/Dep", "v1.2.0");
+    proxy.publish(&module.file("dep.go", "package dep\n\nconst Word = \"dep\"\n"));
+    sandbox.proxy(&proxy.url());
+    let project = sandbox.warm().project(
+        "q",
+        "-- go.mod --\nmodule example.test/q\ngo 1.24\nrequire example.test/Dep v1.2.0\n-- main.go --\npackage main\nimport dep \"example.test/Dep\"\nfunc main() { println(dep.Word) }\n",
+    );
+    sandbox.go(&["mod", "tidy"], &project);
+    sandbox.go(&["build", "-o", "q", "."], &project);
+    let modules = sandbox.gomodcache();
+    let folder = modules.join("example.test/!dep@v1.2.0");
+    let zip = modules.join("cache/download/example.test/!dep/@v/v1.2.0.zip");
+    assert!(folder.is_dir() && zip.is_file());
+    (project, folder, zip)
+}
+
+fn force(path: &Path, text: &[u8]) {
+    for at in [path.parent().unwrap(), path] {
+        let mode = fs::metadata(at).unwrap().permissions().mode();
+        fs::set_permissions(at, fs::Permissions::from_mode(mode | 0o200)).unwrap();
+    }
+    fs::write(path, text).unwrap();
+    for (at, mode) in [(path.parent().unwrap(), 0o555), (path, 0o444)] {
+        fs::set_permissions(at, fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+#[test]
+fn a_changed_file_of_a_module_is_mended_and_only_that_version_looked_at() {
+    if !has_go() {
+        return;
+    }
+    let mut sandbox = GoSandbox::new();
+    let (project, folder, _) = with_module(&mut sandbox);
+    let good = fs::read(folder.join("dep.go")).unwrap();
+    force(&folder.join("dep.go"), b"package dep\n\nconst Word = = \"no\"\n");
+    sandbox.go(&["clean", "-cache"], &project);
+    sandbox.warm();
+    let (report, _) = heal(&sandbox, &project, 0, &["go", "build", "-o", "q", "."]);
+    assert_eq!(report["verdict"], "mended", "{report:#}");
+    assert_eq!(fs::read(folder.join("dep.go")).unwrap(), good);
+    let verified = report["verified"].as_array().unwrap();
+    assert_eq!((verified.len(), &verified[0]["cache"]), (1, &"mod".into()), "{report:#}");
+    assert_eq!(report["bad"][0]["check"], "folder");
+    sandbox.go(&["mod", "verify"], &project);
+}
+
+#[test]
+fn a_cut_off_zip_is_fetched_again_and_without_a_proxy_put_back() {
+    if !has_go() {
+        return;
+    }
+    let mut sandbox = GoSandbox::new();
+    let (project, folder, zip) = with_module(&mut sandbox);
+    let (whole, short) = (fs::read(&zip).unwrap(), fs::read(&zip).unwrap()[..60].to_vec());
+    force(&zip, &short);
+    sandbox.go(&["clean", "-cache"], &project);
+    sandbox.warm();
+    // Only the zip is left, as after a clean-up of extracted folders.
+    let _ = fs::set_permissions(&folder, fs::Permissions::from_mode(0o755));
+    fs::remove_dir_all(&folder).unwrap();
+    let online = sandbox.get("GOPROXY").unwrap().to_owned();
+    sandbox.proxy("off");
+    let before = caches(&sandbox);
+    let (report, _) = heal(&sandbox, &project, 1, &["go", "mod", "download", "example.test/Dep"]);
+    assert_eq!(report["verdict"], "did-not-help", "{report:#}");
+    let same = diff(&before.1, &caches(&sandbox).1);
+    assert!(!same.contains("zip"), "{same}");
+    assert_eq!(fs::read(&zip).unwrap(), short);
+    sandbox.set("GOPROXY", online);
+    let (report, _) = heal(&sandbox, &project, 0, &["go", "build", "-o", "q", "."]);
+    assert_eq!(report["verdict"], "mended", "{report:#}");
+    assert_eq!(fs::read(&zip).unwrap(), whole);
 }
