@@ -122,10 +122,17 @@ pub fn most_jobs(world: &World) -> usize {
     set.filter(|jobs| *jobs > 0).unwrap_or_else(cores)
 }
 
-/// Whether the projects can be read at all, before anything is removed or fetched.
-pub fn check(world: &World, roots: &[PathBuf], meter: &Meter) -> Result<(), DownloadError> {
-    let dir = open(world)?;
-    let found = needs::needs(roots, &dir, &world.go, meter)?;
+/// Whether the projects and the network's settings can be read at all, before anything is removed
+/// or fetched. Nothing is written.
+pub fn check(
+    world: &World,
+    config: &Config,
+    roots: &[PathBuf],
+    meter: &Meter,
+) -> Result<(), DownloadError> {
+    let Some(dir) = world.gomodcache.to_act_on()? else { return Ok(()) };
+    Net::new(world, config, dir, 1)?;
+    let found = needs::needs(roots, dir, &world.go, meter)?;
     for project in &found.projects {
         read_sums(project)?;
     }

@@ -80,6 +80,9 @@ pub struct CleanArgs {
     /// Caches to remove
     #[arg(value_name = "CACHE", required = true)]
     pub caches: Vec<String>,
+    /// Then fetch what the projects below these folders need; without folders, the settings' roots
+    #[arg(long, value_name = "DIR", num_args = 0..)]
+    pub rewarm: Option<Vec<PathBuf>>,
     /// How.
     #[command(flatten)]
     pub remove: RemoveArgs,

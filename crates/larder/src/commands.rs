@@ -55,6 +55,9 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
     }
 }
 
+/// Downloads with progress.
+pub(crate) use download::download;
+
 /// Makes a folder that is to be written to.
 fn make_folder(dir: &Path) -> Result<(), CliError> {
     std::fs::create_dir_all(dir).map_err(|error| CliError::io("make the folder", dir, &error))

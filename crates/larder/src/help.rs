@@ -29,7 +29,8 @@ Examples:
   larder clean fuzz           as go clean -fuzzcache
   larder clean mod            as go clean -modcache: toolchain, vcs and sumdb go with it
   larder clean vcs toolchain  only these
-  larder clean go -n          what would go";
+  larder clean go -n          what would go
+  larder clean mod --rewarm ~/src  and fetch again what these projects need";
 
 pub(crate) const PRUNE: &str = "\
 Without a flag of the policy the settings say what goes (larder config show). With one, only the

@@ -1,18 +1,21 @@
 //! What `clean` and `prune` share: a preview, or the whole flow at once.
 
+use std::path::PathBuf;
+
 use larder_core::check::Approval;
 use larder_core::{Meter, Outcome};
 use larder_engine::cycle::{self, Acted, Options};
+use larder_engine::download::{self, Wanted};
 use larder_engine::{Config, Request, World, status, trash};
 
 use crate::args::RemoveArgs;
-use crate::bridge;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::render_outcome::{self, Around};
-use crate::render_plan;
+use crate::wire_download::DownloadDoc;
 use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::PlanDoc;
+use crate::{bridge, commands, render_download, render_plan};
 
 /// Runs a request, or with `-n` shows what it would do.
 pub(crate) fn run(
@@ -35,14 +38,67 @@ pub(crate) fn run(
         );
         return Ok(Exit::Done);
     }
-    context.state_folder()?;
-    let options = options(context, args, Approval::NotAsked);
-    let acted = {
-        let _progress = context.progress("Removing", None);
-        cycle::act(&world, &config, request, &options, &context.meter)?
-    };
+    let acted = act(context, (&world, &config), request, args)?;
     let more = offline(&acted) + &render_plan::kept(&acted.planned.plan, &context.screen());
     Ok(finish(context, (&world, &config), &acted.outcome, &more))
+}
+
+fn act(
+    context: &Context<'_>,
+    (world, config): (&World, &Config),
+    request: &Request,
+    args: &RemoveArgs,
+) -> Result<Acted, CliError> {
+    context.state_folder()?;
+    let options = options(context, args, Approval::NotAsked);
+    let _progress = context.progress("Removing", None);
+    Ok(cycle::act(world, config, request, &options, &context.meter)?)
+}
+
+/// Runs a request and then fetches what the projects below `roots` need. That these can be read
+/// is made sure of before anything is removed; with `--json` both answers are one document.
+pub(crate) fn run_and_rewarm(
+    context: &Context<'_>,
+    request: &Request,
+    args: &RemoveArgs,
+    roots: Vec<PathBuf>,
+) -> Result<Exit, CliError> {
+    context.may_act_at_once(args)?;
+    let world = bridge::world(context)?;
+    let config = bridge::config(context);
+    download::check(&world, &config, &roots, &context.meter)?;
+    if args.dry_run {
+        return run(context, request, args);
+    }
+    let acted = act(context, (&world, &config), request, args)?;
+    let cleaned = render_outcome::exit(&acted.outcome);
+    trash::expire(&world, &config, &Meter::default());
+    let mut doc = OutcomeDoc::from(&acted.outcome);
+    if !context.printer.is_json() {
+        finish(context, (&world, &config), &acted.outcome, "");
+    }
+    // The cache is another one now.
+    let world = bridge::world(context)?;
+    let wanted = Wanted { roots, jobs: None };
+    let fetched = match cleaned {
+        Exit::Interrupted => None,
+        _ => Some(commands::download(context, &world, &wanted)),
+    };
+    let (report, failed) = match fetched {
+        Some(Ok(report)) => (Some(report), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
+    if let Some(report) = &report {
+        doc = doc.with_rewarm(DownloadDoc::from(report));
+    }
+    let text = report.as_ref().map(|report| render_download::download(report, &context.screen()));
+    context.printer.show(|| doc, || text.unwrap_or_default());
+    match (failed, report) {
+        (Some(error), _) => Err(error),
+        (None, Some(report)) if cleaned == Exit::Done => Ok(render_download::exit(&report)),
+        _ => Ok(cleaned),
+    }
 }
 
 /// How to apply, by the flags and the settings.

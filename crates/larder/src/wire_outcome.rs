@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::wire::{Document, WireSize};
+use crate::wire_download::DownloadDoc;
 
 /// What applying a plan did.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -34,6 +35,9 @@ pub struct OutcomeDoc {
     interrupted: bool,
     /// From the first look to the last removal.
     duration_seconds: f64,
+    /// What `--rewarm` fetched afterwards; absent where it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rewarm: Option<DownloadDoc>,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -96,7 +100,16 @@ impl From<&Outcome> for OutcomeDoc {
             trash_id: outcome.trash_id.clone(),
             interrupted: outcome.interrupted,
             duration_seconds: outcome.duration.as_secs_f64(),
+            rewarm: None,
         }
+    }
+}
+
+impl OutcomeDoc {
+    /// With what was fetched afterwards.
+    #[must_use]
+    pub fn with_rewarm(self, rewarm: DownloadDoc) -> Self {
+        Self { rewarm: Some(rewarm), ..self }
     }
 }
 

@@ -8,6 +8,9 @@ use larder_core::plan::PlanRoot;
 use larder_core::{
     CacheKind, EntryId, Failed, Kept, Outcome, Plan, PlanItem, Removed, RootKind, Skipped, Target,
 };
+use larder_engine::download::{Failure, FailureKind, Report};
+use larder_go::module_path::ModuleVersion;
+use larder_modules::Fetched;
 use serde_json::Value;
 
 use super::*;
@@ -135,6 +138,32 @@ pub(crate) fn outcome() -> Outcome {
     }
 }
 
+pub(crate) fn download_report() -> Report {
+    let module = |path: &str| ModuleVersion::new(path, "v1.0.0");
+    Report {
+        path: "/c/mod".into(),
+        projects: vec![("~/src/api".into(), 4)],
+        done: vec![
+            (module("a.org/a"), Fetched::Downloaded(700_000)),
+            (module("a.org/b"), Fetched::Direct),
+            (module("a.org/c"), Fetched::Present),
+        ],
+        go_mods: vec![module("a.org/d")],
+        failed: vec![Failure {
+            subject: "a.org/e@v1.0.0".into(),
+            error: "a.org/e@v1.0.0: checksum mismatch".into(),
+            kind: FailureKind::Mismatch,
+        }],
+        bytes: 701_000,
+        took: Duration::from_millis(4100),
+        complete: true,
+    }
+}
+
+fn download() -> DownloadDoc {
+    DownloadDoc::from(&download_report())
+}
+
 pub(crate) fn trash_lines() -> Vec<TrashLine> {
     vec![TrashLine {
         id: "7f3a".into(),
@@ -168,12 +197,19 @@ fn every_document_is_as_its_schema_says() {
     assert_eq!(status["caches"][0]["allocated_bytes"], 41_200_000_000_u64);
     assert_eq!(status["caches"][0]["last_used"], "2026-11-23T08:58:00Z");
     holds(&DuDoc::from(&du_report()));
+    let rewarmed = holds(&OutcomeDoc::from(&outcome()).with_rewarm(download()));
     let outcome = holds(&OutcomeDoc::from(&outcome()));
     assert_eq!(outcome["freed_bytes"], 15_200_000_000_u64);
     assert_eq!(outcome["duration_seconds"], 4.1);
     let plan = holds(&PlanDoc::from(&plan()));
     assert_eq!(plan["items"][4]["path"], Value::Null);
     assert_eq!(plan["items"][4]["paths"][0], "/c/mod/k8s.io/api@v0.31.0");
+
+    assert_eq!(rewarmed["rewarm"]["schema"], "larder/download/1");
+    let download = holds(&download());
+    assert_eq!(download["fetched"][0]["bytes"], 700_000);
+    assert_eq!(download["fetched"][1]["from"], "direct");
+    assert_eq!(download["failed"][0]["kind"], "mismatch");
     holds(&TrashDoc::from(&trash_lines()[..]));
     let resolved = resolve(&Input::default()).unwrap();
     holds(&ConfigDoc::new(&resolved, &resolved.settled));
