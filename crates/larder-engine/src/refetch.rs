@@ -32,7 +32,7 @@ pub(crate) fn refetch(
     let Some((dir, _)) = world.gomodcache.modules() else { return };
     rewrite_lists(dir, config, bad, meter);
     let wanted = versions(bad);
-    if wanted.is_empty() {
+    if wanted.is_empty() && !bad.iter().any(contradicted_go_mod) {
         return;
     }
     // What could not be removed is not fetched either; what was removed is only half the work.
@@ -54,6 +54,17 @@ pub(crate) fn refetch(
         trusted: trusted(bad),
     };
     let fetcher = net.fetcher(dir, &expect, config.wait, meter);
+    for bad in bad.iter_mut().filter(|bad| contradicted_go_mod(bad)) {
+        let Some((path, version)) = bad.subject.rsplit_once('@') else { continue };
+        let module = ModuleVersion::new(path, version);
+        match fetcher.renew_go_mod(&module) {
+            Ok(()) => bad.fixed = true,
+            Err(error) => outcome.failed.push(Failed {
+                subject: bad.subject.clone(),
+                error: format!("what is there stays, for what is served is no better: {error}"),
+            }),
+        }
+    }
     let mut scratch = Scratch::default();
     for (module, whole) in &wanted {
         match again(&fetcher, module, *whole, &mut scratch) {
@@ -87,6 +98,15 @@ fn versions(bad: &[Bad]) -> BTreeMap<ModuleVersion, bool> {
         *wanted.entry(ModuleVersion::new(path, version)).or_default() |= content;
     }
     wanted
+}
+
+/// A `.mod` that a go.sum contradicts and nothing else speaks against: it is replaced only by one
+/// that the go.sum agrees with.
+fn contradicted_go_mod(bad: &Bad) -> bool {
+    bad.check == Check::GoSum
+        && bad.removes.is_empty()
+        && bad.path.extension().is_some_and(|extension| extension == "mod")
+        && bad.path.file_name().is_none_or(|name| name != "go.mod")
 }
 
 /// A leftover is mended by its removal alone.

@@ -140,8 +140,12 @@ pub fn mend(
             items(dir, bad, &mut plan.items);
         }
     }
-    let lists = |one: &Verified| one.found.bad.iter().any(|bad| bad.check == Check::List);
-    if plan.items.is_empty() && !verified.iter().any(lists) {
+    // Lists and go.mod files are mended in place, so there nothing has to go first.
+    let in_place = |one: &Verified| {
+        one.cache == CacheKind::Mod
+            && one.found.bad.iter().any(|bad| matches!(bad.check, Check::List | Check::GoSum))
+    };
+    if plan.items.is_empty() && !verified.iter().any(in_place) {
         return Ok(None);
     }
     let mut outcome = cycle::mend(world, config, plan, options, meter)?;

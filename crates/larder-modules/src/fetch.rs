@@ -198,6 +198,15 @@ impl Fetcher<'_> {
         Ok(text)
     }
 
+    /// The go.mod of a version as it is served now, proven, in place of the one in the cache.
+    pub fn renew_go_mod(&self, module: &ModuleVersion) -> Result<(), VersionError> {
+        let text = self.source.go_mod(module)?;
+        let key = format!("{}/go.mod", module.version);
+        let proven = self.expect.check(module, &key, H1::of_go_mod(&text));
+        proven.map_err(|why| unproven(module, "its go.mod: ", why))?;
+        Self::replace(&self.folder(module)?, &part(module, Part::Mod)?, &text)
+    }
+
     /// What version selection reads: `.info` and `.mod`.
     pub fn description(&self, module: &ModuleVersion) -> Result<(), VersionError> {
         self.info(&self.folder(module)?, module)?;

@@ -152,7 +152,7 @@ fn findings(report: &StatusReport, screen: &Screen) -> String {
     let mut all: Vec<&Finding> = report.rows.iter().flat_map(|row| &row.findings).collect();
     all.sort_by_key(|finding| std::cmp::Reverse((finding.severity, finding.frees)));
     if all.is_empty() {
-        return format!("\nNothing needs attention. {}\n", verified(report, screen));
+        return last_line("Nothing needs attention.", &verified(report, screen), screen);
     }
     let commands = all.iter().filter_map(|finding| finding.command.as_ref());
     let widest = commands.map(|command| command.chars().count()).filter(|w| *w <= 60).max();
@@ -174,24 +174,26 @@ fn findings(report: &StatusReport, screen: &Screen) -> String {
         });
         let _ = writeln!(text, "          {COMMAND}{}{COMMAND:#}{frees}", plain(command));
     }
-    text.push('\n');
-    if removes {
-        text.push_str("Add -n to any of these to see exactly what would go. ");
+    let removes = if removes { "Add -n to any of these to see exactly what would go." } else { "" };
+    text + &last_line(removes, &verified(report, screen), screen)
+}
+
+/// Two sentences in one line where there is room, else below each other.
+fn last_line(first: &str, second: &str, screen: &Screen) -> String {
+    if first.is_empty() && second.is_empty() {
+        return String::new();
     }
-    text.push_str(&verified(report, screen));
-    text.push('\n');
-    text
+    let fits = first.chars().count() + 1 + second.chars().count() <= screen.width;
+    let between = if fits || first.is_empty() || second.is_empty() { " " } else { "\n" };
+    format!("\n{}\n", format!("{first}{between}{second}").trim())
 }
 
 /// `mod was verified 3 d ago, build never.`
 fn verified(report: &StatusReport, screen: &Screen) -> String {
-    let mut parts: Vec<String> = Vec::new();
     let of = |cache| report.rows.iter().find(|row| row.cache == cache && row.state == State::Ok);
     let rows: Vec<&StatusRow> = verify::CACHES.into_iter().filter_map(of).collect();
-    let (known, never): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|row| row.last_verified.is_some());
-    for row in &known {
-        let Some(last) = row.last_verified else { continue };
+    let mut parts: Vec<String> = Vec::new();
+    for (row, last) in rows.iter().filter_map(|row| Some((row, row.last_verified?))) {
         let was = if parts.is_empty() { "was verified " } else { "" };
         let age = match ago(screen.now, Some(last.at)) {
             now if now == "now" => "just now".to_owned(),
@@ -203,11 +205,16 @@ fn verified(report: &StatusReport, screen: &Screen) -> String {
         };
         parts.push(format!("{} {was}{age}{bad}", row.cache));
     }
-    for row in &never {
-        let was = if parts.is_empty() { "was never verified" } else { "never" };
-        parts.push(format!("{} {was}", row.cache));
+    let never = rows.iter().filter(|row| row.last_verified.is_none()).map(|row| row.cache.name());
+    let never: Vec<&str> = never.collect();
+    match (parts.is_empty(), never.as_slice()) {
+        (true, []) => return String::new(),
+        (true, [one]) => parts.push(format!("{one} was never verified")),
+        (true, both) => parts.push(format!("{} were never verified", both.join(" and "))),
+        (false, []) => {}
+        (false, some) => parts.push(format!("{} never", some.join(" and "))),
     }
-    if parts.is_empty() { parts.join("") } else { format!("{}.", parts.join(", ")) }
+    format!("{}.", parts.join(", "))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use larder_core::size::Units;
 use larder_core::{CacheKind, Time};
-use larder_engine::report::DuRow;
+use larder_engine::report::{DuRow, LastVerified};
 
 use super::*;
 use crate::render_du::du;
@@ -56,6 +56,8 @@ pub(crate) fn status_report() -> StatusReport {
     fuzz.state = State::Absent;
     let mut modules = row(CacheKind::Mod, [238, 152], 1640, [120, 1100 * DAY]);
     modules.link_target = Some("/mnt/big/mod".into());
+    modules.last_verified =
+        Some(LastVerified { at: time(3 * DAY), checked: 1640, bad: 2, unverifiable: 0 });
     let mut toolchain = row(CacheKind::Toolchain, [29, 22], 5, [4000, 400 * DAY]);
     toolchain.findings.push(Finding {
         id: "toolchains-unselected",

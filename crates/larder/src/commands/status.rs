@@ -5,8 +5,8 @@ use larder_engine::status::status;
 use crate::bridge;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
-use crate::{render_status, verified_file};
 use crate::wire_status::StatusDoc;
+use crate::{render_status, verified_file};
 
 pub(crate) fn run(context: &Context<'_>) -> Result<Exit, CliError> {
     let world = bridge::world(context)?;
