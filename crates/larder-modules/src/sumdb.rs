@@ -19,7 +19,7 @@ use larder_fs::Dir;
 use larder_go::module_path;
 use url::Url;
 
-use crate::goproxy::{Proxies, fetch_error, join};
+use crate::goproxy::{FetchError, Proxies, fetch_error, join};
 use crate::gosumdb::{self, Database};
 use crate::note::NoteError;
 use crate::once::Once;
@@ -28,6 +28,7 @@ pub use crate::sumdb_error::{ForgedHead, SumDbError};
 use crate::sumdb_store::{Store, Written};
 use crate::tile::{Inconsistent, Tile, TileData, TileHashes, Tiles, read_hashes};
 use crate::tlog::{self, TlogError, Tree, empty_hash, parse_record, parse_tree, record_hash};
+use crate::web::WebError;
 
 /// How far a checksum database is asked.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct SumDb {
     tiles: Once<Tile, TileData>,
     /// Tiles that need not be written: they are in the cache.
     kept: Mutex<HashSet<Tile>>,
+    /// How often in a row nobody answered, and the last time where and why.
+    silence: Mutex<(u32, String, String)>,
     /// The cache proved damaged, so that tiles come from the database alone.
     distrust: AtomicBool,
 }
@@ -72,6 +75,9 @@ enum When {
     Future,
 }
 
+/// After so many questions in a row that nobody answered, nobody is asked any more: each may have
+/// cost a time-out, and a cache has thousands of versions.
+const MAX_SILENCE: u32 = 3;
 /// A record's go.sum lines are few; a tile has 8 KiB.
 const MAX_ANSWER: u64 = 1 << 20;
 
@@ -100,6 +106,7 @@ impl SumDb {
             records: Once::default(),
             tiles: Once::default(),
             kept: Mutex::default(),
+            silence: Mutex::default(),
             distrust: AtomicBool::new(false),
         }))
     }
@@ -314,17 +321,34 @@ impl SumDb {
         let Reach::Network(proxies) = &self.reach else {
             return Err(SumDbError::Unknown { what: what.to_owned() });
         };
-        let base = self.base(proxies)?;
-        let answer = proxies.web().small(&join(&base, path), MAX_ANSWER);
-        answer.map_err(|error| SumDbError::Fetch(fetch_error(what.to_owned(), error)))
+        let (silent, url, why) = lock(&self.silence).clone();
+        if silent >= MAX_SILENCE {
+            let what = what.to_owned();
+            return Err(SumDbError::Fetch(FetchError::Unreachable { what, url, why }));
+        }
+        let mut dead = true;
+        let answer = self.base(proxies).and_then(|base| {
+            let answer = proxies.web().small(&join(&base, path), MAX_ANSWER);
+            // A refusal is an answer; silence and errors of the server are none.
+            dead = answer.as_ref().is_err_and(WebError::is_silence);
+            answer.map_err(|error| fetch_error(what.to_owned(), error))
+        });
+        let mut silence = lock(&self.silence);
+        match &answer {
+            Err(FetchError::Unreachable { url, why, .. }) if dead => {
+                *silence = (silence.0 + 1, url.clone(), why.clone());
+            }
+            _ => silence.0 = 0,
+        }
+        answer.map_err(SumDbError::Fetch)
     }
 
-    fn base(&self, proxies: &Proxies) -> Result<Url, SumDbError> {
+    fn base(&self, proxies: &Proxies) -> Result<Url, FetchError> {
         let mut base = lock(&self.base);
         if let Some(base) = &*base {
             return Ok(base.clone());
         }
-        let found = proxies.checksum_database(self.name()).map_err(SumDbError::Fetch)?;
+        let found = proxies.checksum_database(self.name())?;
         let found = found.unwrap_or_else(|| self.database.direct.clone());
         *base = Some(found.clone());
         Ok(found)

@@ -43,6 +43,11 @@ impl WebError {
         Self { failure, url: redacted(url), why: why.into(), again: None, head: None }
     }
 
+    /// Nobody answered, or nobody who could.
+    pub(crate) fn is_silence(&self) -> bool {
+        self.failure == Failure::Unreachable || self.again.is_some()
+    }
+
     /// A body that broke off.
     pub(crate) fn of_body(url: &str, error: io::Error) -> Self {
         let error = ureq::Error::from(error);

@@ -401,3 +401,32 @@ fn a_kept_head_that_is_not_signed_stops_everything() {
     assert!(error.is_security(), "{error}");
     assert!(error.to_string().contains(&world.head().display().to_string()), "{error}");
 }
+
+#[test]
+fn a_database_that_says_nothing_is_not_asked_for_ever() {
+    let world = World::new();
+    let server = Server::start(|_, _| false);
+    let db = world.online(&server);
+    for n in 0..20 {
+        let error = db.lookup("example.net/filler", &format!("v0.0.{n}")).unwrap_err();
+        assert!(matches!(error, SumDbError::Fetch(_)), "{error}");
+        assert!(error.to_string().contains(&format!("v0.0.{n}")), "{error}");
+        assert!(error.to_string().contains(&server.url()), "{error}");
+    }
+    assert_eq!(server.requests().len(), 9, "three questions, three times each");
+    // A refusal is an answer.
+    for status in ["404 Not Found", "400 Bad Request", "403 Forbidden"] {
+        let shared = Arc::clone(&world.db);
+        let server = Server::start(move |request, stream| {
+            match shared.lock().unwrap().answer(&request.path) {
+                Some(bytes) => crate::server::ok(stream, &bytes),
+                None => crate::server::reply(stream, status, "", b""),
+            }
+        });
+        let db = world.online(&server);
+        for n in 0..5 {
+            assert!(db.lookup("example.com/none", &format!("v0.0.{n}")).is_err());
+        }
+        assert_eq!(db.lookup(MODULE, "v1.2.0").unwrap(), [zip_line()]);
+    }
+}
