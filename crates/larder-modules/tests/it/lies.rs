@@ -370,7 +370,8 @@ fn no_more_connections_than_asked_for() {
             scope.spawn(|| proxies.go_mod(MODULE, VERSION).unwrap());
         }
     });
-    assert_eq!(server.most_at_once(), 4);
+    let most = server.most_at_once();
+    assert!((2..=4).contains(&most), "{most}");
     assert!(server.connections() <= 4, "{}", server.connections());
 }
 
