@@ -17,6 +17,7 @@ fn help_of_every_command() {
         "approve",
         "apply",
         "verify",
+        "download",
         "heal",
         "trash",
         "trash list",

@@ -6,6 +6,7 @@ mod config;
 mod files;
 mod flow;
 mod flow_clean;
+mod flow_download;
 mod flow_heal;
 mod flow_json;
 mod flow_kill;
@@ -15,6 +16,8 @@ mod flow_plan;
 mod flow_prune;
 mod flow_trash;
 mod flow_verify;
+#[cfg(unix)]
+mod flow_verify_mod;
 mod help;
 mod usage;
 
