@@ -163,14 +163,13 @@ pub fn run(
     let mut versions: Vec<ModuleVersion> = toolchains(world, &needs);
     for project in &needs.projects {
         // The numbers are those of the first look, whatever was added meanwhile.
-        let number = first
-            .projects
-            .iter()
-            .position(|p| p.dir == project.dir && p.display == project.display);
-        for module in &project.downloads {
-            number.iter().for_each(|number| proof.want(module, *number));
-            versions.push(module.clone());
+        let same = |p: &Project| p.dir == project.dir && p.display == project.display;
+        if let Some(number) = first.projects.iter().position(same) {
+            for module in &project.downloads {
+                proof.want(module, number);
+            }
         }
+        versions.extend(project.downloads.iter().cloned());
         report.projects.push((project.display.clone(), project.downloads.len()));
     }
     versions.sort();
