@@ -23,6 +23,7 @@ use larder_go::module_zip::{ModuleZip, Scratch, ZipError};
 use crate::direct::GoCommand;
 use crate::goproxy::{FetchError, Proxies};
 use crate::rev_info;
+use crate::staged::Staged;
 
 /// Where module versions come from.
 pub trait Source: Sync {
@@ -429,7 +430,7 @@ fn part(module: &ModuleVersion, part: Part) -> Result<String, VersionError> {
     part_name(&module.version, part).ok_or_else(|| VersionError::Unnamed(module.clone()))
 }
 
-fn failed(folder: &Dir, name: &str) -> impl FnOnce(io::Error) -> VersionError + use<> {
+pub(crate) fn failed(folder: &Dir, name: &str) -> impl FnOnce(io::Error) -> VersionError + use<> {
     let path = folder.path().join(Path::new(name));
     |source| VersionError::Io { path, source }
 }
@@ -452,64 +453,6 @@ impl VersionError {
                 | Self::Extract { source: ExtractError::Zip(ZipError::Stopped), .. }
         )
     }
-}
-
-/// A file under a temporary name, such as Go uses and cleans up (`tempFile`).
-struct Staged<'a> {
-    folder: &'a Dir,
-    name: String,
-    file: Option<File>,
-    kept: bool,
-}
-
-impl<'a> Staged<'a> {
-    fn new(folder: &'a Dir, name: &str) -> Result<Self, VersionError> {
-        let name = format!("{name}{}.tmp", unique());
-        let file = folder.open_lock(OsStr::new(&name)).map_err(failed(folder, &name))?;
-        Ok(Self { folder, name, file: Some(file), kept: false })
-    }
-
-    fn file(&mut self) -> Result<&mut File, VersionError> {
-        let (folder, name) = (self.folder, &self.name);
-        self.file.as_mut().ok_or_else(|| failed(folder, name)(io::ErrorKind::NotFound.into()))
-    }
-
-    /// The same file for reading alone.
-    fn reopen(&mut self) -> Result<File, VersionError> {
-        self.file = None;
-        self.folder.open_file(OsStr::new(&self.name)).map_err(failed(self.folder, &self.name))
-    }
-
-    fn keep(mut self, name: &str) -> Result<(), VersionError> {
-        self.file = None;
-        let renamed = self.folder.rename(OsStr::new(&self.name), self.folder, OsStr::new(name));
-        match renamed {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(failed(self.folder, name)(error)),
-            Ok(()) => {
-                self.kept = true;
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Drop for Staged<'_> {
-    fn drop(&mut self) {
-        if !self.kept {
-            self.file = None;
-            // A temporary file that stays is cleaned up by the next try.
-            let _ = self.folder.unlink(OsStr::new(&self.name));
-        }
-    }
-}
-
-/// Digits, as Go has them in the names of its temporary files, that no other thread or process
-/// uses at the same time.
-fn unique() -> String {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{}{:06}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed) % 1_000_000)
 }
 
 /// A meter that counts apart, so that bytes are not counted when they come in and again when they

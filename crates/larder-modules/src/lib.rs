@@ -22,6 +22,7 @@ mod once;
 pub mod patterns;
 mod rev_info;
 pub mod settings;
+mod staged;
 pub mod sumdb;
 mod sumdb_error;
 mod sumdb_store;
