@@ -19,7 +19,7 @@ fn pair() -> impl Strategy<Value = (String, String)> {
         4 => Just(("github.com/X/Y", "v0.0.0-20191109021931-daa7c04131f5")),
         4 => Just(("example.com/old", "v4.5.6+incompatible")),
         1 => Just(("example.com/a", "v2.0.0")),
-        1 => Just(("example.com/a", "v1.2")),
+        1 => Just(("example.com/a", "master")),
         1 => Just(("example.com/a/v2", "v1.0.0")),
     ]
     .prop_map(|(path, version)| (path.to_owned(), version.to_owned()))
