@@ -44,6 +44,7 @@ fn headline(report: &Report, screen: &Screen) -> String {
     }
     match (fetched, present) {
         (0, 0) if report.failed.is_empty() => format!("There is nothing to download{cut}"),
+        (0, 0) => format!("Downloaded nothing{cut}"),
         (0, present) => format!("Nothing new: {} there already{cut}", counted(present)),
         (fetched, 0) => format!("Downloaded {}, {size}{cut}", counted(fetched)),
         (fetched, present) => {
