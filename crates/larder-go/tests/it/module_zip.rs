@@ -94,7 +94,8 @@ fn the_vectors_of_x_mod_are_taken_or_refused_as_there() {
 fn a_zip_that_lies_about_its_sizes_is_refused() {
     let content = vec![b'x'; 5000];
     assert!(lying(&content, |_| {}).is_ok());
-    let cases: [(&str, fn(&mut Vec<u8>)); 7] = [
+    type Lie = fn(&mut Vec<u8>);
+    let cases: [(&str, Lie); 7] = [
         ("larger than declared", |b| {
             let at = directory(b);
             set32(b, at + 24, 4999);

@@ -45,8 +45,10 @@ fn verify(sandbox: &GoSandbox, project: &Path, code: i32, more: &[&str]) -> serd
     document(sandbox, "verify/1", code, &args)
 }
 
+type Harm = fn(&Path);
+
 /// Ways to harm a cache, by what finds them.
-const HARMS: [(&str, fn(&Path)); 7] = [
+const HARMS: [(&str, Harm); 7] = [
     ("folder", |root| append(&root.join(FOLDER).join("p.go"))),
     ("zip-rules", |root| fs::write(root.join(DOWNLOADS).join("v1.0.0.zip"), "PK").unwrap()),
     ("ziphash", |root| fs::write(root.join(DOWNLOADS).join("v1.0.0.ziphash"), "x").unwrap()),
