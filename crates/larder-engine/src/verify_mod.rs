@@ -14,9 +14,12 @@ use larder_modules::SumDb;
 
 use crate::config::Config;
 use crate::error::EngineError;
-use crate::net::{Net, default_jobs};
+use crate::net::Net;
 use crate::verify::Wanted;
 use crate::world::World;
+
+/// So many questions to the checksum database at a time.
+const QUESTIONS: usize = 8;
 
 /// Verifies GOMODCACHE.
 pub(crate) fn verify(
@@ -33,7 +36,8 @@ pub(crate) fn verify(
         sums: &sums,
         database: database.as_ref().map(|database| database as &dyn Checksums),
         only: wanted.only.as_deref(),
-        threads: 0,
+        // Most of the time goes by waiting for answers.
+        threads: if database.is_some() { QUESTIONS } else { 0 },
         meter,
     };
     Ok(verify.run())
@@ -49,7 +53,7 @@ fn database(
     if !wanted.sumdb {
         return Ok(None);
     }
-    match Net::new(world, config, dir, default_jobs())?.database {
+    match Net::new(world, config, dir, QUESTIONS)?.database {
         Some(database) => Ok(Some(database)),
         None => Err(EngineError::NoSumDb),
     }

@@ -25,8 +25,9 @@ pub fn verify(
     let spent = took(spent);
     for (at, one) in verified.iter().enumerate() {
         let line = headline(one, screen);
-        let gap = screen.width.min(90).saturating_sub(line.chars().count());
         let spent = if at == 0 { spent.as_str() } else { "" };
+        let gap = screen.width.min(90).saturating_sub(line.chars().count());
+        let gap = gap.max(spent.chars().count() + 2);
         let _ = writeln!(text, "{}", format!("{line}{spent:>gap$}").trim_end());
     }
     if verified.is_empty() {
@@ -38,7 +39,7 @@ pub fn verify(
     text.push_str(&waste(verified));
     if let Some(fix) = fix {
         text.push_str(&mended(&bad, fix));
-    } else if bad.iter().any(|bad| !bad.removes.is_empty()) {
+    } else if !bad.is_empty() {
         let caches = named(verified);
         let _ =
             writeln!(text, "\nMend only these: {COMMAND}larder verify{caches} --fix{COMMAND:#}");
