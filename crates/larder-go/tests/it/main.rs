@@ -2,6 +2,7 @@
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
 mod common;
+mod fuzz_corpus;
 mod gomod_go;
 mod locate;
 mod modgraph;

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "nothing of a test binary is reachable")]
 
 mod fake_sumdb;
+mod fuzz_corpus;
 mod garbage;
 mod http_proxy;
 mod lies;
