@@ -51,6 +51,8 @@ struct Bench {
     larder: PathBuf,
     /// Small trees and few rounds, to see that everything works.
     quick: bool,
+    /// Rounds that count, where asked for.
+    rounds: Option<usize>,
     /// A home and an environment of its own for every command.
     sandbox: GoSandbox,
 }
@@ -63,6 +65,7 @@ struct Arguments {
     keep: bool,
     dir: Option<PathBuf>,
     larder: Option<PathBuf>,
+    rounds: Option<usize>,
     names: Vec<String>,
 }
 
@@ -86,6 +89,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         dir: arguments.dir.unwrap_or_else(|| target.join("bench")),
         larder: arguments.larder.unwrap_or_else(|| release_binary(root)),
         quick: arguments.quick,
+        rounds: arguments.rounds,
         sandbox: GoSandbox::new(),
     };
     if !bench.larder.is_file() {
@@ -127,6 +131,7 @@ fn parse(arguments: &[String]) -> Result<Arguments> {
             "--list" => parsed.list = true,
             "--keep" => parsed.keep = true,
             "--dir" => parsed.dir = Some(value()?),
+            "--rounds" => parsed.rounds = Some(count(&value()?)?),
             "--larder" => parsed.larder = Some(value()?),
             name if BENCHMARKS.iter().any(|benchmark| benchmark.name == name) => {
                 parsed.names.push(name.to_owned());
@@ -135,6 +140,12 @@ fn parse(arguments: &[String]) -> Result<Arguments> {
         }
     }
     Ok(parsed)
+}
+
+/// A number of rounds, of which there is at least one.
+fn count(text: &Path) -> Result<usize> {
+    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| *number > 0);
+    number.with_context(|| format!("{} is no number of rounds", text.display()))
 }
 
 /// Where cargo put the release build of larder: beside this program.
@@ -170,7 +181,7 @@ fn make_tree(arguments: &[String]) -> Result<()> {
 impl Bench {
     /// Rounds that count.
     fn rounds(&self) -> usize {
-        if self.quick { 2 } else { 9 }
+        self.rounds.unwrap_or(if self.quick { 2 } else { 9 })
     }
 
     /// A size, cut down for a quick run.
@@ -250,5 +261,7 @@ mod tests {
         assert_eq!(parsed.dir, Some(PathBuf::from("x")));
         assert!(parse(&["stat"]).unwrap_err().to_string().contains("stat"));
         assert!(parse(&["--dir"]).is_err());
+        assert_eq!(parse(&["--rounds", "3"]).unwrap().rounds, Some(3));
+        assert!(parse(&["--rounds", "0"]).is_err());
     }
 }
