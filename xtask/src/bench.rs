@@ -17,6 +17,7 @@ use larder_testkit::{GoSandbox, fake_gocache, fake_gomodcache, fake_projects};
 mod clean;
 mod machine;
 mod measure;
+mod prove;
 mod report;
 mod scan;
 mod small;
@@ -38,6 +39,9 @@ const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "clean-mod", about: "against go clean -modcache", run: clean::module },
     Benchmark { name: "trash", about: "clean into the trash", run: clean::trash },
     Benchmark { name: "keep-used", about: "what 50 projects need", run: small::keep_used },
+    Benchmark { name: "verify-mod", about: "against go mod verify", run: prove::verify_mod },
+    Benchmark { name: "verify-build", about: "against hashing alone", run: prove::verify_build },
+    Benchmark { name: "download", about: "against go mod download", run: prove::download },
     Benchmark { name: "start", about: "the shortest commands", run: small::start },
 ];
 
@@ -75,6 +79,12 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         && verb == "make-tree"
     {
         return make_tree(rest);
+    }
+    if let [verb, bytes, threads] = arguments
+        && verb == "hash"
+    {
+        prove::hash(bytes.parse().context("bytes")?, threads.parse().context("threads")?);
+        return Ok(());
     }
     let arguments = parse(arguments)?;
     if arguments.list {
@@ -173,7 +183,12 @@ fn make_tree(arguments: &[String]) -> Result<()> {
                 fake_projects(Path::new(dir), number(count)?, number(requirements)?, &cache);
             }
         }
-        _ => bail!("make-tree gocache DIR N | gomodcache DIR MODULES FILES VERSIONS [DIR N M]"),
+        [kind, dir, modules] if kind == "proxy" => {
+            prove::make_proxy(Path::new(dir), number(modules)?);
+        }
+        _ => bail!(
+            "make-tree proxy DIR N | gocache DIR N | gomodcache DIR MODULES FILES VERSIONS [DIR N M]"
+        ),
     }
     Ok(())
 }
