@@ -24,6 +24,7 @@ mod build_verify_entry;
 mod build_verify_pass;
 mod build_verify_stamp;
 pub mod extract;
+mod folder_compare;
 pub mod folder_hash;
 pub mod fuzz;
 pub mod go_sum;

@@ -11,6 +11,7 @@ use larder_core::{Bad, CacheKind, Check};
 use larder_fs::Dir;
 use sha2::{Digest as _, Sha256};
 
+use crate::folder_compare::Comparison;
 use crate::folder_hash::{self, Folder};
 use crate::gomod;
 use crate::h1::{FileHash, H1};
@@ -64,9 +65,9 @@ impl<'a, 's> Looking<'a, 's> {
         if let Some(folder) = &folder {
             self.info(folder);
             parts.ziphash = self.ziphash(folder);
-            parts.zip = self.zip(folder);
+            self.zip(folder, &mut parts);
         }
-        if self.version.is_complete() {
+        if self.version.is_complete() && parts.folder.is_none() {
             parts.folder = self.folder();
         }
         self.content(&parts);
@@ -173,38 +174,49 @@ impl<'a, 's> Looking<'a, 's> {
         }
     }
 
-    fn zip(&mut self, folder: &Dir) -> Option<Content> {
-        if !self.version.parts.has(Part::Zip) {
-            return None;
-        }
-        let name = part_name(&self.module.version, Part::Zip)?;
+    /// Reads the zip, and the folder beside it in the same pass: one that is the same byte for
+    /// byte need not be hashed.
+    fn zip(&mut self, folder: &Dir, parts: &mut Parts) {
+        let name = part_name(&self.module.version, Part::Zip);
+        let Some(name) = name.filter(|_| self.version.parts.has(Part::Zip)) else { return };
         let file = match folder.open_file(os(&name)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                self.cannot(format!("its zip cannot be read: {error}"));
-                return None;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.cannot(format!("its zip cannot be read: {error}")),
         };
+        let mut beside = self.extracted().map(Comparison::new);
         let opened = ModuleZip::open(file, &self.module);
         let read = opened.and_then(|zip| {
             self.found.bytes += zip.length();
-            zip.content(self.scratch, self.verify.meter)
+            match &mut beside {
+                Some(beside) => zip.unpack(beside, self.scratch, self.verify.meter),
+                None => zip.content(self.scratch, self.verify.meter),
+            }
         });
         match read {
-            Ok(content) => Some(content),
-            Err(ZipError::Stopped) => None,
+            Ok(content) => {
+                if let Some(beside) = beside.filter(Comparison::is_same) {
+                    self.found.bytes += beside.bytes;
+                    self.verify.meter.add(0, beside.bytes);
+                    let (h1, files) = (content.folder_h1, Vec::new());
+                    parts.folder = Some(Folder { h1, files, odd: Vec::new(), bytes: 0 });
+                }
+                parts.zip = Some(content);
+            }
+            Err(ZipError::Stopped) => {}
             Err(error) if error.is_bad_zip() => {
                 let path = self.path(Part::Zip);
                 let expected = "a zip that keeps the rules of module zips".to_owned();
                 self.bad(Check::ZipRules, path, expected, error.to_string());
-                None
             }
-            Err(error) => {
-                self.cannot(format!("its zip cannot be read: {error}"));
-                None
-            }
+            Err(error) => self.cannot(format!("its zip cannot be read: {error}")),
         }
+    }
+
+    /// The extracted folder, where go takes it for whole.
+    fn extracted(&self) -> Option<Dir> {
+        let path = extracted_path(&self.module.path, &self.module.version)?;
+        self.verify.root.open_path(&path).ok().filter(|_| self.version.is_complete())
     }
 
     fn folder(&mut self) -> Option<Folder> {
