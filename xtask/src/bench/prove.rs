@@ -82,21 +82,22 @@ pub(super) fn verify_build(bench: &Bench) -> Result<Vec<Row>> {
 /// Everything that a project needs into an empty cache, from a proxy on loopback.
 pub(super) fn download(bench: &Bench) -> Result<Vec<Row>> {
     let served = Served::new(bench)?;
-    let caches = [bench.dir.join("fetched-larder"), bench.dir.join("fetched-go")];
+    // A folder a round, and none removed: right after removals ext4 is slow to make files.
+    let cache = |of: &str, round: usize| bench.dir.join(format!("fetched-{of}-{round}"));
     let none = bench.none();
     let project = served.project.display().to_string();
-    let [ours, theirs] = &caches;
     let runs = in_turns(
         bench.rounds(),
         &mut [
-            Contestant::new("larder", |_| {
-                let mut command = bench.larder(&["download", &project], &none, ours);
+            Contestant::new("larder", |round| {
+                let into = cache("larder", round);
+                let mut command = bench.larder(&["download", &project], &none, &into);
                 command.env("GOPROXY", &served.url).env("GOSUMDB", "off");
                 command
-            })
-            .before(|_| bench.remove_all(ours)),
-            Contestant::new("go mod download", |_| served.go(bench, &["mod", "download"], theirs))
-                .before(|_| bench.remove_all(theirs)),
+            }),
+            Contestant::new("go mod download", |round| {
+                served.go(bench, &["mod", "download"], &cache("go", round))
+            }),
         ],
     )?;
     let what = format!("download of {} modules", bench.size(MODULES));
@@ -171,8 +172,8 @@ impl Served {
         fs::write(project.join("main.go"), main + "\nfunc main() {}\n")?;
         let served = Self { project, url };
         let filled = bench.dir.join("tidied");
-        quietly(&mut served.go(bench, &["mod", "tidy"], &filled))?;
         bench.remove_all(&filled)?;
+        quietly(&mut served.go(bench, &["mod", "tidy"], &filled))?;
         Ok(served)
     }
 
