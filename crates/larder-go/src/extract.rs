@@ -111,15 +111,18 @@ impl<'a> Extraction<'a> {
         self.finish()
     }
 
+    /// Removes the folder, whoever asked to stop: a half one must not outlive its mark.
     fn clear(&self) -> Result<(), ExtractError> {
-        let options = RemoveOptions { threads: 1, meter: self.meter };
+        let unstoppable = Meter::default();
+        let options = RemoveOptions { threads: 1, meter: &unstoppable };
         let removal = larder_fs::remove(&self.above, &self.name, &Everything, (), &options);
-        match removal.errors.into_iter().next() {
-            Some((path, source)) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ExtractError::Io { path, source })
-            }
-            _ => Ok(()),
+        let path = self.above.path().join(&self.name);
+        if self.above.look(&self.name).map_err(failed(&path))?.is_none() {
+            return Ok(());
         }
+        let left = || (path, io::Error::other("a part of it cannot be removed"));
+        let (path, source) = removal.errors.into_iter().next().unwrap_or_else(left);
+        Err(ExtractError::Io { path, source })
     }
 }
 

@@ -222,6 +222,32 @@ fn what_cannot_be_unpacked_leaves_nothing_behind() {
     assert!(!downloads.path().join("v1.0.0.partial").exists());
 }
 
+#[test]
+fn a_wish_to_stop_never_leaves_half_a_folder_without_its_mark() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = larder_fs::Dir::open_root(dir.path()).unwrap();
+    let module = ModuleVersion::new("example.com/m", "v1.0.0");
+    let downloads = dir.path().join("cache/download/example.com/m/@v");
+    fs::create_dir_all(&downloads).unwrap();
+    // What an earlier try left: half a folder, and its mark.
+    let folder = dir.path().join("example.com/m@v1.0.0");
+    fs::create_dir_all(folder.join("a")).unwrap();
+    fs::write(folder.join("a/half.go"), "package a").unwrap();
+    fs::write(downloads.join("v1.0.0.partial"), "").unwrap();
+    let path = dir.path().join("x.zip");
+    zip_of(&path, &[("example.com/m@v1.0.0/c.go".to_owned(), b"package c\n".to_vec())]);
+    let meter = Meter::default();
+    meter.stop();
+    let downloads = root.open_path(Path::new("cache/download/example.com/m/@v")).unwrap();
+    let zip = ModuleZip::open(File::open(&path).unwrap(), &module).unwrap();
+    let extraction = Extraction::begin(&root, &downloads, &module, false, &meter).unwrap();
+    let error = extraction.unpack(&zip, &mut Scratch::default()).unwrap_err();
+    assert!(error.to_string().contains("stopped"), "{error}");
+    extraction.undo().unwrap();
+    assert!(!folder.exists(), "half a folder would be taken for whole");
+    assert!(!downloads.path().join("v1.0.0.partial").exists());
+}
+
 /// Prints, for every letter that is not alone in its case fold, the letter and the smallest one
 /// that folds to the same; and how many characters are letters.
 const FOLDS: &str = r#"-- go.mod --
