@@ -12,6 +12,9 @@ pub mod endpoint;
 pub mod error;
 pub mod info;
 pub mod link;
+pub mod pace;
+pub mod probe;
+pub mod scan;
 pub mod slot;
 
 pub use deployment::{Deployment, Missing, Node, Shape};
@@ -19,3 +22,6 @@ pub use endpoint::{Endpoint, EndpointError, Secret, Timeouts, Tls};
 pub use error::RedisError;
 pub use info::{Info, Keyspace, Role};
 pub use link::{Courtesies, Link};
+pub use pace::{Advice, Felt, Limits, Pace};
+pub use probe::Probe;
+pub use scan::Scan;
