@@ -22,7 +22,11 @@ pub fn settings<'a>(settled: impl IntoIterator<Item = &'a Settled>, screen: &Scr
             Source::File(path, place) => format!("{}:{}", tilde(path, home), place.line).into(),
             other => plain(&other.to_string()).into_owned().into(),
         };
-        table.row(vec![setting.key.path().into(), value(&setting.value, home).into(), source]);
+        table.row(vec![
+            setting.key.path_of(setting.instance.as_deref()).into(),
+            value(&setting.value, home).into(),
+            source,
+        ]);
     }
     table.render(screen.width, DIM)
 }

@@ -16,6 +16,7 @@ use crate::exit::{CliError, Exit};
 use crate::settings_file::{self, Place, Problem};
 use crate::settings_keys::{Fallback, KEYS, Key, Kind, nearest};
 use crate::settings_places::{Places, Role};
+use crate::settings_redis::{self, RedisSettings};
 use crate::settings_value::{Value, read_text};
 
 /// Every setting as the engine sees it.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub trash_keep: Duration,
     /// `plan.max-age`
     pub plan_max_age: Duration,
+    /// `[redis.NAME]`, by name
+    pub redis: Vec<RedisSettings>,
 }
 
 /// Where a value comes from.
@@ -76,6 +79,8 @@ impl std::fmt::Display for Source {
 pub struct Settled {
     /// Which.
     pub key: &'static Key,
+    /// Whose, where several have it: the NAME of `[redis.NAME]`.
+    pub instance: Option<String>,
     /// Its value.
     pub value: Value,
     /// Where that comes from.
@@ -163,15 +168,20 @@ pub fn resolve(input: &Input) -> Result<Resolved, Vec<Wrong>> {
     }
     let mut settled: Vec<Settled> = Vec::with_capacity(KEYS.len());
     for key in KEYS {
-        let given = layers.given.iter().find(|settled| settled.key == key).cloned();
+        let given =
+            layers.given.iter().find(|given| given.key == key && given.instance.is_none()).cloned();
         let value = given.unwrap_or_else(|| Settled {
             key,
+            instance: None,
             value: default(key, &settled, &input.places),
             source: Source::Default,
         });
         settled.push(value);
     }
-    let settings = Values(&settled).settings();
+    settled.extend(settings_redis::settle(&layers.given));
+    let redis = settings_redis::caches(&settled)
+        .map_err(|wrong| wrong.into_iter().map(Wrong::Elsewhere).collect::<Vec<_>>())?;
+    let settings = Settings { redis, ..Values(&settled).settings() };
     Ok(Resolved { settings, settled, files: layers.files, warnings: stray(&input.variables) })
 }
 
@@ -188,7 +198,12 @@ impl Layers {
             let Some(key) = Key::find(path) else { continue };
             match read_text(key.kind, text, home) {
                 Ok(value) => {
-                    self.given.push(Settled { key, value, source: Source::Flag(flag) });
+                    self.given.push(Settled {
+                        key,
+                        instance: None,
+                        value,
+                        source: Source::Flag(flag),
+                    });
                 }
                 Err(why) => self.wrong.push(Wrong::Elsewhere(format!("{flag}: {why}"))),
             }
@@ -203,7 +218,19 @@ impl Layers {
             let Some((_, text)) = found else { continue };
             match read_variable(key.kind, text, home) {
                 Ok(value) => {
-                    self.given.push(Settled { key, value, source: Source::Variable(name) });
+                    let source = Source::Variable(name);
+                    self.given.push(Settled { key, instance: None, value, source });
+                }
+                Err(why) => self.wrong.push(Wrong::Elsewhere(format!("${name}: {why}"))),
+            }
+        }
+        for (name, text) in variables {
+            let Some(name) = name.to_str() else { continue };
+            let Some((key, instance)) = settings_redis::of_variable(name) else { continue };
+            match read_variable(key.kind, text, home) {
+                Ok(value) => {
+                    let source = Source::Variable(name.to_owned());
+                    self.given.push(Settled { key, instance: Some(instance), value, source });
                 }
                 Err(why) => self.wrong.push(Wrong::Elsewhere(format!("${name}: {why}"))),
             }
@@ -228,6 +255,7 @@ impl Layers {
         self.wrong.extend(read.problems.into_iter().map(Wrong::InFile));
         self.given.extend(read.given.into_iter().map(|given| Settled {
             key: given.key,
+            instance: given.instance,
             value: given.value,
             source: Source::File(path.clone(), given.place),
         }));
@@ -254,6 +282,7 @@ fn stray(variables: &[(OsString, OsString)]) -> Vec<String> {
     let names = variables.iter().filter_map(|(name, _)| name.to_str());
     names
         .filter(|name| name.starts_with("LARDER_") && !known.iter().any(|k| k == name))
+        .filter(|name| settings_redis::of_variable(name).is_none())
         .filter_map(|name| {
             let near = nearest_variable(name, &known)?;
             Some(format!("${name} is not a setting; did you mean {near}?"))
@@ -367,6 +396,7 @@ impl Values<'_> {
             trash: self.on("trash.on"),
             trash_keep: self.duration("trash.keep").unwrap_or(Duration::from_hours(7 * 24)),
             plan_max_age: self.duration("plan.max-age").unwrap_or(Duration::from_hours(24)),
+            redis: Vec::new(),
         }
     }
 }

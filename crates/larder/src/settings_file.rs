@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::settings_keys::{KEYS, Key, Kind, nearest};
+use crate::settings_redis::{self, NAMED};
 use crate::settings_value::{Value, read_folder, read_text};
 
 /// A line and column, both from 1; columns count characters.
@@ -47,6 +48,8 @@ impl std::fmt::Display for Problem {
 pub struct Given {
     /// Which setting.
     pub key: &'static Key,
+    /// Whose, where several have it: the NAME of `[redis.NAME]`.
+    pub instance: Option<String>,
     /// Its value.
     pub value: Value,
     /// Where it stands.
@@ -96,21 +99,28 @@ impl Reader<'_> {
             }
             let typed = key.get_ref().as_ref();
             match (name, value.get_ref()) {
+                ("", DeValue::Table(inner)) if typed == settings_redis::TABLE => self.redis(inner),
                 ("", DeValue::Table(inner)) if is_table(typed) => self.table(typed, inner),
                 ("", _) if is_table(typed) => {
                     let what = format!("expected a table: [{typed}], found {}", found(value));
                     self.problem(value.span(), what);
                 }
                 _ => match KEYS.iter().find(|k| k.table == name && k.name == typed) {
-                    Some(known) => self.value(known, key.span(), value),
+                    Some(known) => self.value(known, None, key.span(), value),
                     None => self.unknown(name, key, value),
                 },
             }
         }
     }
 
-    fn value(&mut self, key: &'static Key, at: Range<usize>, value: &Spanned<DeValue<'_>>) {
-        let path = key.path();
+    fn value(
+        &mut self,
+        key: &'static Key,
+        instance: Option<&str>,
+        at: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let path = key.path_of(instance);
         let home = self.home;
         let read = match (key.kind, value.get_ref()) {
             (Kind::Folders, DeValue::Array(items)) => return self.folders(key, at, items),
@@ -119,14 +129,69 @@ impl Reader<'_> {
             (Kind::Size | Kind::Count, DeValue::Integer(number)) if number.radix() == 10 => {
                 read_text(key.kind, &number.as_str().replace('_', ""), home)
             }
-            (Kind::Bool | Kind::Folders, _) => Err(mismatch(key.kind, value)),
+            (Kind::Bool | Kind::Folders | Kind::Rules, _) => Err(mismatch(key.kind, value)),
             (kind, DeValue::String(text)) => read_text(kind, text, home),
             (kind, _) => Err(mismatch(kind, value)),
         };
         match read {
-            Ok(value) => self.given.push(Given { key, value, place: self.place(at.start) }),
+            Ok(value) => {
+                let place = self.place(at.start);
+                let instance = instance.map(str::to_owned);
+                self.given.push(Given { key, instance, value, place });
+            }
             Err(why) => self.problem(value.span(), format!("{path}: {why}")),
         }
+    }
+
+    /// `[redis.NAME]` for each NAME.
+    fn redis(&mut self, names: &DeTable<'_>) {
+        for (name, value) in names {
+            let typed = name.get_ref().as_ref();
+            let DeValue::Table(table) = value.get_ref() else {
+                let what = format!("redis.{typed} belongs into a table: [redis.NAME]");
+                self.problem(name.span(), what);
+                continue;
+            };
+            if let Err(why) = settings_redis::check_name(typed) {
+                self.problem(name.span(), why);
+                continue;
+            }
+            for (key, value) in table {
+                let setting = key.get_ref().as_ref();
+                match (NAMED.iter().find(|known| known.name == setting), value.get_ref()) {
+                    (Some(known), DeValue::Array(rules)) if known.kind == Kind::Rules => {
+                        self.rules(known, typed, key.span(), rules);
+                    }
+                    (Some(known), _) => self.value(known, Some(typed), key.span(), value),
+                    (None, _) => {
+                        let near = nearest(setting, NAMED.iter().map(|known| known.name));
+                        let guess = near.map_or_else(String::new, |near| {
+                            format!("; did you mean redis.{typed}.{near}?")
+                        });
+                        let what = format!("unknown setting redis.{typed}.{setting}{guess}");
+                        self.problem(key.span(), what);
+                    }
+                }
+            }
+        }
+    }
+
+    fn rules(
+        &mut self,
+        key: &'static Key,
+        name: &str,
+        at: Range<usize>,
+        tables: &[Spanned<DeValue<'_>>],
+    ) {
+        let mut rules = Vec::new();
+        for table in tables {
+            match settings_redis::rule(table) {
+                Ok(rule) => rules.push(rule),
+                Err((at, why)) => self.problem(at, format!("redis.{name}.clean: {why}")),
+            }
+        }
+        let (place, instance) = (self.place(at.start), Some(name.to_owned()));
+        self.given.push(Given { key, instance, value: Value::Rules(rules), place });
     }
 
     fn folders(&mut self, key: &'static Key, at: Range<usize>, items: &[Spanned<DeValue<'_>>]) {
@@ -142,7 +207,7 @@ impl Reader<'_> {
             }
         }
         let place = self.place(at.start);
-        self.given.push(Given { key, value: Value::Folders(folders), place });
+        self.given.push(Given { key, instance: None, value: Value::Folders(folders), place });
     }
 
     fn unknown(
@@ -155,6 +220,7 @@ impl Reader<'_> {
         let is_header = matches!(value.get_ref(), DeValue::Table(_)) && table.is_empty();
         let (what, guess) = if is_header {
             let tables = KEYS.iter().map(|k| k.table).filter(|t| !t.is_empty());
+            let tables = tables.chain([settings_redis::TABLE]);
             (format!("unknown table [{typed}]"), nearest(typed, tables).map(|t| format!("[{t}]")))
         } else {
             let what = if table.is_empty() { typed.to_owned() } else { format!("{table}.{typed}") };

@@ -1,7 +1,10 @@
 //! Every setting in one table: its key, what it takes, its default and what it is for.
 //!
 //! The table drives the reading of files, the names of the `LARDER_…` variables, `config show`,
-//! `config set` and the file that `init` writes. A key that is not in it does not exist.
+//! `config set` and the file that `init` writes. A key that is not in it, or in the one of
+//! [`crate::settings_redis`], does not exist.
+
+use crate::settings_redis::{NAMED, check_name};
 
 /// What a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,14 @@ pub enum Kind {
     Folder,
     /// A list of absolute folders.
     Folders,
+    /// An absolute path of a file; `~` is the home folder.
+    File,
+    /// Any text.
+    Text,
+    /// The URL of a Redis server, without a password.
+    RedisUrl,
+    /// Rules for `prune` of a Redis, each with its pattern.
+    Rules,
 }
 
 impl Kind {
@@ -39,6 +50,10 @@ impl Kind {
             }
             Self::Folder => "an absolute folder such as \"~/state\"".to_owned(),
             Self::Folders => "a list of folders such as [\"~/src\"]".to_owned(),
+            Self::File => "an absolute path such as \"~/secrets/redis\"".to_owned(),
+            Self::Text => "a text".to_owned(),
+            Self::RedisUrl => "a URL such as \"redis://127.0.0.1:6379/0\"".to_owned(),
+            Self::Rules => "tables: [[redis.NAME.clean]]".to_owned(),
         }
     }
 }
@@ -84,9 +99,35 @@ impl Key {
         }
     }
 
+    /// `redis.sessions.url` for the instance `sessions`.
+    pub fn path_of(&self, instance: Option<&str>) -> String {
+        match instance {
+            None => self.path(),
+            Some(instance) => format!("{}.{instance}.{}", self.table, self.name),
+        }
+    }
+
     /// `LARDER_BUILD_MAX_SIZE`.
     pub fn variable(&self) -> String {
-        format!("LARDER_{}", self.path().replace(['.', '-'], "_").to_ascii_uppercase())
+        self.variable_of(None)
+    }
+
+    /// `LARDER_REDIS_SESSIONS_URL` for the instance `sessions`.
+    pub fn variable_of(&self, instance: Option<&str>) -> String {
+        let path = self.path_of(instance).replace(['.', '-'], "_");
+        format!("LARDER_{}", path.to_ascii_uppercase())
+    }
+
+    /// The key of this path, and whose it is where several have it.
+    pub fn find_any(path: &str) -> Option<(&'static Self, Option<String>)> {
+        if let Some(key) = Self::find(path) {
+            return Some((key, None));
+        }
+        let (table, rest) = path.split_once('.')?;
+        let (instance, name) = rest.split_once('.')?;
+        let key = NAMED.iter().find(|key| key.table == table && key.name == name)?;
+        check_name(instance).ok()?;
+        Some((key, Some(instance.to_owned())))
     }
 
     /// The key of this path.
@@ -98,7 +139,7 @@ impl Key {
     }
 }
 
-const fn key(
+pub(crate) const fn key(
     table: &'static str,
     name: &'static str,
     kind: Kind,

@@ -7,6 +7,7 @@ use larder_core::size::parse_size;
 use larder_core::time::{Typed, parse_duration};
 
 use crate::settings_keys::Kind;
+use crate::settings_redis::Rule;
 
 /// A value that fits its [`Kind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub enum Value {
     Folder(PathBuf),
     /// Absolute folders.
     Folders(Vec<PathBuf>),
+    /// The absolute path of a file.
+    File(PathBuf),
+    /// Any text.
+    Text(String),
+    /// What goes from a Redis.
+    Rules(Vec<Rule>),
 }
 
 /// Reads `text` as a value of `kind`; of [`Kind::Folders`] the text is a single folder.
@@ -51,6 +58,12 @@ pub fn read_text(kind: Kind, text: &str, home: Option<&Path>) -> Result<Value, S
             let word = words.iter().find(|word| **word == text);
             word.map(|word| Value::Word(word)).ok_or_else(expected)
         }
+        Kind::File => read_folder(Path::new(text), home).map(Value::File).map_err(|_| expected()),
+        Kind::Text => Ok(Value::Text(text.to_owned())),
+        Kind::RedisUrl => larder_redis::Endpoint::parse(text)
+            .map(|_| Value::Text(text.to_owned()))
+            .map_err(|error| error.to_string()),
+        Kind::Rules => Err(format!("expected {}", kind.expects())),
         Kind::Folder => read_folder(Path::new(text), home).map(Value::Folder),
         Kind::Folders => {
             read_folder(Path::new(text), home).map(|folder| Value::Folders(vec![folder]))
@@ -86,7 +99,12 @@ impl Value {
             Self::Bool(value) => value.to_string(),
             Self::Count(count) => count.to_string(),
             Self::Word(word) => (*word).to_owned(),
-            Self::Folder(folder) => folder.display().to_string(),
+            Self::Folder(path) | Self::File(path) => path.display().to_string(),
+            Self::Text(text) => text.clone(),
+            Self::Rules(rules) => {
+                let all: Vec<String> = rules.iter().map(Rule::text).collect();
+                all.join(", ")
+            }
             Self::Folders(folders) => {
                 let all: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
                 all.join(", ")
@@ -103,7 +121,9 @@ impl Value {
             Self::Bool(value) => (*value).into(),
             Self::Count(count) => (*count).into(),
             Self::Word(word) => (*word).into(),
-            Self::Folder(folder) => folder.display().to_string().into(),
+            Self::Folder(path) | Self::File(path) => path.display().to_string().into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Rules(rules) => rules.iter().map(Rule::text).collect::<Vec<_>>().into(),
             Self::Folders(folders) => {
                 folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().into()
             }

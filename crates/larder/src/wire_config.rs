@@ -84,7 +84,7 @@ impl From<&FileSeen> for WireFile {
 impl From<&Settled> for WireSetting {
     fn from(settled: &Settled) -> Self {
         Self {
-            key: settled.key.path(),
+            key: settled.key.path_of(settled.instance.as_deref()),
             value: settled.value.json(),
             source: match &settled.source {
                 Source::Flag(name) => WireSource::Flag { name: (*name).to_owned() },
@@ -96,7 +96,7 @@ impl From<&Settled> for WireSetting {
                 },
                 Source::Default => WireSource::Default,
             },
-            variable: settled.key.variable(),
+            variable: settled.key.variable_of(settled.instance.as_deref()),
         }
     }
 }

@@ -14,14 +14,15 @@ use crate::wire::{CheckDoc, ConfigDoc};
 
 pub(crate) fn show(context: &Context<'_>, keys: &[String]) -> Result<Exit, CliError> {
     for wanted in keys {
-        if !KEYS.iter().any(|key| matches(key, wanted)) {
+        let known = KEYS.iter().any(|key| matches(key, None, wanted));
+        if !known && !context.resolved.settled.iter().any(|s| matches_settled(s, wanted)) {
             return Err(unknown(wanted));
         }
     }
     let all = &context.resolved.settled;
     let shown: Vec<&Settled> = all
         .iter()
-        .filter(|settled| keys.is_empty() || keys.iter().any(|k| matches(settled.key, k)))
+        .filter(|settled| keys.is_empty() || keys.iter().any(|k| matches_settled(settled, k)))
         .collect();
     context.printer.show(
         || ConfigDoc::new(&context.resolved, shown.iter().copied()),
@@ -83,6 +84,12 @@ pub(crate) fn unknown(wanted: &str) -> CliError {
         .hint("larder config show lists every setting that there is")
 }
 
-fn matches(key: &Key, wanted: &str) -> bool {
-    key.path() == wanted || (!key.table.is_empty() && key.table == wanted)
+fn matches_settled(settled: &Settled, wanted: &str) -> bool {
+    matches(settled.key, settled.instance.as_deref(), wanted)
+}
+
+fn matches(key: &Key, instance: Option<&str>, wanted: &str) -> bool {
+    key.path_of(instance) == wanted
+        || (!key.table.is_empty() && key.table == wanted)
+        || instance.is_some_and(|instance| format!("{}.{instance}", key.table) == wanted)
 }

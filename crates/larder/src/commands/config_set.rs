@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use toml_edit::{Array, DocumentMut, Item, Table, Value as Toml};
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value as Toml};
 
 use crate::args::GlobalArgs;
 use crate::exit::{CliError, Exit};
@@ -21,7 +21,7 @@ pub(crate) fn run(
     path: &str,
     values: &[String],
 ) -> Result<Exit, CliError> {
-    let key = Key::find(path).ok_or_else(|| super::config::unknown(path))?;
+    let (key, instance) = Key::find_any(path).ok_or_else(|| super::config::unknown(path))?;
     let places = Places::from_env();
     let value = value(key, values, places.home.as_deref())?;
     let file = super::config::own_file(global, &places)?;
@@ -35,7 +35,7 @@ pub(crate) fn run(
         read.problems.into_iter().map(Wrong::InFile).collect()
     };
     let Ok(mut document) = old.parse::<DocumentMut>() else { return Err(wrong(&old).into()) };
-    put(&mut document, key, value)
+    put(&mut document, (key, instance.as_deref()), value)
         .ok_or_else(|| CliError::from(wrong(&old)).hint("mend the file first"))?;
     let new = document.to_string();
     // What the change does not mend would make every later command fail.
@@ -70,13 +70,21 @@ fn value(key: &Key, values: &[String], home: Option<&Path>) -> Result<Toml, CliE
 }
 
 /// Puts a value in its place; `None` where the file has something else there than a table.
-fn put(document: &mut DocumentMut, key: &Key, mut value: Toml) -> Option<()> {
-    let table = if key.table.is_empty() {
-        document.as_table_mut()
-    } else {
-        let item = document.entry(key.table).or_insert_with(|| Item::Table(Table::new()));
-        item.as_table_like_mut()? as &mut dyn toml_edit::TableLike
-    };
+fn put(
+    document: &mut DocumentMut,
+    (key, instance): (&Key, Option<&str>),
+    mut value: Toml,
+) -> Option<()> {
+    let mut table = document.as_table_mut() as &mut dyn TableLike;
+    for name in [(!key.table.is_empty()).then_some(key.table), instance].into_iter().flatten() {
+        let item = table.entry(name).or_insert_with(|| {
+            let mut table = Table::new();
+            // `[redis]` itself holds nothing but the named ones.
+            table.set_implicit(instance.is_some_and(|instance| instance != name));
+            Item::Table(table)
+        });
+        table = item.as_table_like_mut()?;
+    }
     match table.get_mut(key.name) {
         Some(Item::Value(old)) => {
             *value.decor_mut() = old.decor().clone();
