@@ -6,22 +6,35 @@
 //!
 //! Leaves out: settings, screens and files other than what it is handed.
 
+pub mod clean;
+mod clean_node;
+mod clean_remove;
 mod cluster_nodes;
 pub mod deployment;
 pub mod endpoint;
 pub mod error;
+pub mod estimate;
+pub mod glob;
 pub mod info;
 pub mod link;
 pub mod pace;
+pub mod preview;
 pub mod probe;
+pub mod reservoir;
 pub mod scan;
+pub mod select;
 pub mod slot;
 
+pub use clean::{CleanOptions, Cleaned, Keep, NodeCleaned, Stopped, Undo, UndoFailed, Work, clean};
 pub use deployment::{Deployment, Missing, Node, Shape};
 pub use endpoint::{Endpoint, EndpointError, Secret, Timeouts, Tls};
 pub use error::RedisError;
+pub use estimate::Estimate;
+pub use glob::Glob;
 pub use info::{Info, Keyspace, Role};
 pub use link::{Courtesies, Link};
 pub use pace::{Advice, Felt, Limits, Pace};
+pub use preview::{Caution, Example, Preview, PreviewOptions, preview};
 pub use probe::Probe;
 pub use scan::Scan;
+pub use select::{Caused, Facts, Selection};

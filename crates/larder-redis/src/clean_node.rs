@@ -1,0 +1,363 @@
+//! The work of [`crate::clean`] on one master: page after page, what matches is looked up, kept
+//! and removed.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use redis::{Pipeline, Value};
+
+use crate::clean::{CleanOptions, NodeCleaned, Stopped, UndoFailed, Work};
+use crate::clean_remove::Remover;
+use crate::deployment::{Deployment, Node};
+use crate::error::RedisError;
+use crate::info::Info;
+use crate::link::Link;
+use crate::pace::{Advice, Felt, Pace};
+use crate::probe::Probe;
+use crate::scan::Scan;
+use crate::select::look_up;
+
+/// How long the server is felt before the work.
+const IDLE_FOR: Duration = Duration::from_millis(200);
+/// How often the pace is set anew.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a checkpoint is told.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long a server may be gone, as it is in a failover, before it is given up.
+const GONE_FOR: Duration = Duration::from_secs(30);
+/// How often a pass begins again because the server is another.
+const RESTARTS: u32 = 3;
+
+/// Cleans one node.
+pub(crate) struct NodeCleaner<'a> {
+    node: Node,
+    options: CleanOptions<'a>,
+    work: &'a Work,
+    servers: usize,
+    done: NodeCleaned,
+}
+
+/// What one run over a server needs at hand.
+struct Running {
+    link: Link,
+    /// Where names are read, when that is not the master itself.
+    names: Option<Link>,
+    scan: Scan,
+    probe: Probe,
+    pace: Pace,
+    remover: Remover,
+    looked: Instant,
+    told: Instant,
+}
+
+impl<'a> NodeCleaner<'a> {
+    pub(crate) fn new(
+        node: &Node,
+        options: CleanOptions<'a>,
+        work: &'a Work,
+        servers: usize,
+    ) -> Self {
+        let name = if node.id.is_empty() { node.address().to_owned() } else { node.id.clone() };
+        let earlier = options.resume.iter().find(|stopped| stopped.node == name).cloned();
+        let stopped = earlier.unwrap_or(Stopped {
+            node: name,
+            run_id: String::new(),
+            cursor: Some(0),
+            removed: 0,
+        });
+        let done = NodeCleaned {
+            address: node.address().to_owned(),
+            removed: 0,
+            looked_at: 0,
+            skipped: Vec::new(),
+            skipped_count: 0,
+            idle: Felt::default(),
+            felt: Felt::default(),
+            memory_before: (0, 0),
+            memory_after: (0, 0),
+            caused: crate::select::Caused::default(),
+            restarts: 0,
+            stopped,
+            error: None,
+        };
+        Self { node: node.clone(), options, work, servers, done }
+    }
+
+    /// Goes through the node, over failovers and restarts of it.
+    pub(crate) fn run(mut self, checkpoint: &(dyn Fn(Stopped) + Sync)) -> NodeCleaned {
+        if self.done.stopped.cursor.is_none() {
+            return self.done;
+        }
+        let mut gone_since: Option<Instant> = None;
+        loop {
+            let before = self.done.stopped.cursor;
+            let error = match self.pass(checkpoint) {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            if self.done.stopped.cursor != before {
+                gone_since = None;
+            }
+            let since = *gone_since.get_or_insert_with(Instant::now);
+            let lost = comes_back(&error) && since.elapsed() < GONE_FOR;
+            if !lost || self.work.stopped() || self.done.restarts > RESTARTS {
+                self.done.error = Some(error.to_string());
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(250));
+            self.find_again();
+        }
+        checkpoint(self.done.stopped.clone());
+        self.done
+    }
+
+    /// After a failover another server holds the slots, or is the master.
+    fn find_again(&mut self) {
+        let mut seeds = std::iter::once(&self.node.endpoint).chain(&self.node.replicas);
+        let Some(found) = seeds.find_map(|seed| Deployment::discover(seed).ok()) else {
+            return;
+        };
+        let slot = self.node.slots.first().map(|(from, _)| *from);
+        let node = match slot {
+            Some(slot) => found.node_of_slot(slot).cloned(),
+            None => found.nodes.into_iter().next(),
+        };
+        if let Some(node) = node {
+            let master = node.follows.as_ref().and_then(|place| {
+                let (host, port) = place.rsplit_once(':')?;
+                Some(node.endpoint.sibling(host, port.parse().ok()?))
+            });
+            self.node.endpoint = master.unwrap_or(node.endpoint);
+            if !node.replicas.is_empty() {
+                self.node.replicas = node.replicas;
+            }
+        }
+    }
+
+    /// One pass, from where the last one stopped if the server is the same.
+    fn pass(&mut self, checkpoint: &(dyn Fn(Stopped) + Sync)) -> Result<(), RedisError> {
+        let mut link = Link::open(&self.node.endpoint, "clean")?;
+        let info = Info::ask(&mut link)?;
+        if info.loading() {
+            return Err(RedisError::Loading { address: link.address().to_owned() });
+        }
+        link.address().clone_into(&mut self.done.address);
+        let names = self.names()?;
+        let source = match &names {
+            Some((_, run_id)) => run_id.clone(),
+            None => info.run_id().to_owned(),
+        };
+        let mut run = self.begin(link, names.map(|(link, _)| link), &info, source)?;
+        let result = self.pages(&mut run, checkpoint);
+        self.done.felt = run.probe.whole();
+        if let Ok(info) = Info::ask(&mut run.link) {
+            self.done.memory_after = memory(&info);
+        }
+        result
+    }
+
+    /// A replica to read names from, with its run.
+    fn names(&self) -> Result<Option<(Link, String)>, RedisError> {
+        let Some(replica) = self.node.replicas.first().filter(|_| self.options.scan_replica) else {
+            return Ok(None);
+        };
+        let mut link = Link::open(replica, "scan")?;
+        // A replica in a cluster answers for its master's slots only to those who ask for it.
+        let _: Result<Value, _> = link.ask(&redis::cmd("READONLY"));
+        let info = Info::ask(&mut link)?;
+        Ok(Some((link, info.run_id().to_owned())))
+    }
+
+    fn begin(
+        &mut self,
+        link: Link,
+        names: Option<Link>,
+        info: &Info,
+        run_id: String,
+    ) -> Result<Running, RedisError> {
+        let stopped = &mut self.done.stopped;
+        if stopped.run_id != run_id {
+            if !stopped.run_id.is_empty() {
+                self.done.restarts += 1;
+            }
+            stopped.run_id = run_id;
+            stopped.cursor = Some(0);
+        }
+        let selection = self.options.selection;
+        let scan = Scan::new(Some(&selection.pattern), selection.kind.as_deref())
+            .from(stopped.cursor.unwrap_or(0));
+        let probe = Probe::start(&self.node.endpoint, IDLE_FOR)?;
+        if self.done.memory_before == (0, 0) {
+            self.done.memory_before = memory(info);
+            self.done.idle = probe.idle();
+        }
+        let idle = micros(probe.idle().p99);
+        self.work.idle_micros.fetch_max(idle, Ordering::Relaxed);
+        Ok(Running {
+            remover: Remover::new(info, !self.node.slots.is_empty()),
+            pace: Pace::new(self.options.limits, probe.idle(), self.servers),
+            link,
+            names,
+            scan,
+            probe,
+            looked: Instant::now(),
+            told: Instant::now(),
+        })
+    }
+
+    fn pages(
+        &mut self,
+        run: &mut Running,
+        checkpoint: &(dyn Fn(Stopped) + Sync),
+    ) -> Result<(), RedisError> {
+        loop {
+            if self.work.stopped() {
+                return Ok(());
+            }
+            let begun = Instant::now();
+            let (keys, busy) = self.page(run)?;
+            let matched = keys.len();
+            let busy = busy + self.remove(run, &keys)?;
+            run.scan.fit(busy, run.pace.slice());
+            let cursor = run.scan.cursor();
+            self.done.stopped.cursor = (!run.scan.done()).then_some(cursor);
+            self.done.stopped.removed = self.done.removed;
+            if run.scan.done() {
+                return Ok(());
+            }
+            if run.told.elapsed() > TELL_EVERY {
+                run.told = Instant::now();
+                checkpoint(self.done.stopped.clone());
+            }
+            self.rest(run, matched, busy, begun.elapsed());
+        }
+    }
+
+    /// The names of a page that are meant, and how long the server was busy.
+    fn page(&mut self, run: &mut Running) -> Result<(Vec<Vec<u8>>, Duration), RedisError> {
+        let begun = Instant::now();
+        let mut keys = match &mut run.names {
+            Some(names) => run.scan.page(names)?,
+            None => run.scan.page(&mut run.link)?,
+        };
+        let busy = match &run.names {
+            // The master had nothing to do with it.
+            Some(_) => Duration::ZERO,
+            None => begun.elapsed().saturating_sub(run.probe.idle().p50),
+        };
+        let looked_at = run.scan.count() as u64;
+        self.work.seen.fetch_add(looked_at, Ordering::Relaxed);
+        let selection = self.options.selection;
+        keys.retain(|key| selection.takes_name(key));
+        let wants = selection.wants();
+        if !wants.nothing() && !keys.is_empty() {
+            let mut fits = Vec::with_capacity(keys.len());
+            for some in keys.chunks(200) {
+                let facts = look_up(&mut run.link, some, wants, &mut self.done.caused)?;
+                fits.extend(facts.iter().map(|facts| selection.takes(facts)));
+            }
+            self.done.looked_at += keys.len() as u64;
+            let mut fits = fits.into_iter();
+            keys.retain(|_| fits.next().unwrap_or(false));
+        }
+        self.work.matched.fetch_add(keys.len() as u64, Ordering::Relaxed);
+        Ok((keys, busy))
+    }
+
+    /// Removes what is left of a page; how long the server was busy with it.
+    fn remove(&mut self, run: &mut Running, keys: &[Vec<u8>]) -> Result<Duration, RedisError> {
+        if keys.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        let begun = Instant::now();
+        let idle = run.probe.idle().p50;
+        let gone = match self.options.undo {
+            None => run.remover.remove(&mut run.link, keys, &run.pace),
+            Some(undo) => run.remover.keep_and_remove(&mut run.link, keys, undo).map_err(
+                |failed| match failed {
+                    UndoFailed::Redis(error) => error,
+                    UndoFailed::File(why) => {
+                        RedisError::Setup { address: self.done.address.clone(), why }
+                    }
+                },
+            ),
+        };
+        let gone = gone?;
+        self.done.removed += gone.removed;
+        self.work.removed.fetch_add(gone.removed, Ordering::Relaxed);
+        self.done.skipped_count += gone.skipped.len() as u64;
+        let room = 100_usize.saturating_sub(self.done.skipped.len());
+        self.done.skipped.extend(gone.skipped.into_iter().take(room));
+        Ok(begun.elapsed().saturating_sub(idle))
+    }
+
+    /// Lets others have their turn.
+    fn rest(&self, run: &mut Running, keys: usize, busy: Duration, took: Duration) {
+        if run.looked.elapsed() > LOOK_EVERY {
+            run.looked = Instant::now();
+            let now = run.probe.now();
+            run.pace.felt(now);
+            self.work.felt_micros.store(micros(now.p99), Ordering::Relaxed);
+        }
+        match run.pace.after(keys, busy, took) {
+            Advice::Rest(rest) if rest.is_zero() => {}
+            Advice::Rest(rest) => self.sleep(rest),
+            Advice::Wait => {
+                self.work.waiting.fetch_add(1, Ordering::Relaxed);
+                while !self.work.stopped() && !run.pace.allows(run.probe.now()) {
+                    self.sleep(LOOK_EVERY);
+                    let felt = micros(run.probe.now().p99);
+                    self.work.felt_micros.store(felt, Ordering::Relaxed);
+                }
+                run.pace.recovered();
+                self.work.waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Sleeps in pieces, so that a stop is heard.
+    fn sleep(&self, rest: Duration) {
+        let until = Instant::now() + rest;
+        while !self.work.stopped() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(LOOK_EVERY));
+        }
+    }
+}
+
+/// Whether a server that answered so may be itself again in a while, or another took its place.
+fn comes_back(error: &RedisError) -> bool {
+    matches!(
+        error,
+        RedisError::Unreachable { .. }
+            | RedisError::TimedOut { .. }
+            | RedisError::Loading { .. }
+            | RedisError::ReadOnly { .. }
+            | RedisError::Moved { .. }
+    )
+}
+
+fn memory(info: &Info) -> (u64, u64) {
+    (info.u64("used_memory").unwrap_or(0), info.u64("used_memory_rss").unwrap_or(0))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Sends the same command for each key at once.
+pub(crate) fn each(command: &[&str], keys: &[Vec<u8>]) -> Pipeline {
+    let mut pipe = Pipeline::with_capacity(keys.len());
+    for key in keys {
+        let Some((name, rest)) = command.split_first() else { break };
+        let line = pipe.cmd(name);
+        for word in rest {
+            line.arg(*word);
+        }
+        line.arg(key);
+    }
+    pipe
+}

@@ -1,0 +1,147 @@
+//! Figures from a sample, with the interval in which the true one lies 95 times in a hundred.
+
+/// A figure.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// The best guess.
+    pub value: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+}
+
+/// The quantile of the normal distribution that leaves 2.5 % on either side.
+const Z: f64 = 1.96;
+
+impl Estimate {
+    /// A figure that was counted.
+    pub fn exact(value: f64) -> Self {
+        Self { value, low: value, high: value }
+    }
+
+    /// Whether it was counted.
+    pub fn is_exact(&self) -> bool {
+        self.low >= self.high
+    }
+
+    /// The share of the whole, where `hits` of `drawn` have something (Wilson's interval, which
+    /// holds for small counts too).
+    pub fn share(hits: u64, drawn: u64) -> Self {
+        if drawn == 0 {
+            return Self { value: 0.0, low: 0.0, high: 1.0 };
+        }
+        let (n, p) = (drawn as f64, hits as f64 / drawn as f64);
+        let middle = p + Z * Z / (2.0 * n);
+        let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let scale = 1.0 + Z * Z / n;
+        // Rounding must not push the guess out of its own interval.
+        Self {
+            value: p,
+            low: ((middle - spread) / scale).clamp(0.0, p),
+            high: ((middle + spread) / scale).clamp(p, 1.0),
+        }
+    }
+
+    /// The mean of the whole from a sample; `whole` where the sample is all there is.
+    pub fn mean(sample: &[f64], whole: bool) -> Self {
+        let n = sample.len() as f64;
+        if sample.is_empty() {
+            return Self::default();
+        }
+        let mean = sample.iter().sum::<f64>() / n;
+        if whole {
+            return Self::exact(mean);
+        }
+        let variance = sample.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+        let spread = Z * (variance / n).sqrt();
+        // Sizes have a long tail above: a sample that missed it must not sound sure, so the
+        // largest one seen may stand for one more.
+        let largest = sample.iter().copied().fold(0.0, f64::max);
+        Self { value: mean, low: (mean - spread).max(0.0), high: mean + spread.max(largest / n) }
+    }
+
+    /// `self` of each of `count` things.
+    #[must_use]
+    pub fn times(self, count: Self) -> Self {
+        Self {
+            value: self.value * count.value,
+            low: self.low * count.low,
+            high: self.high * count.high,
+        }
+    }
+}
+
+impl std::ops::Add for Estimate {
+    type Output = Self;
+
+    /// Of parts that were drawn apart: their spreads add up as squares do.
+    fn add(self, other: Self) -> Self {
+        let value = self.value + other.value;
+        let low = (self.value - self.low).hypot(other.value - other.low);
+        let high = (self.high - self.value).hypot(other.high - other.value);
+        Self { value, low: value - low, high: value + high }
+    }
+}
+
+impl std::iter::Sum for Estimate {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |sum, part| sum + part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small generator, so that the test says the same every time.
+    struct Lot(u64);
+
+    impl Lot {
+        fn next(&mut self) -> f64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+        }
+    }
+
+    #[test]
+    fn the_interval_holds_the_truth_as_often_as_it_says() {
+        let mut lot = Lot(7);
+        for truth in [0.02, 0.4, 0.97] {
+            let held = (0..1000).filter(|_| {
+                let hits = (0..500).filter(|_| lot.next() < truth).count() as u64;
+                let share = Estimate::share(hits, 500);
+                share.low <= truth && truth <= share.high
+            });
+            let held = held.count();
+            assert!((930..=980).contains(&held), "a share of {truth} held {held} times");
+        }
+    }
+
+    #[test]
+    fn sizes_with_a_long_tail() {
+        let mut lot = Lot(9);
+        // Log-normal with a sigma of 1, whose mean is e^0.5.
+        let mut draw = || {
+            let (u, v) = (lot.next().max(1e-12), lot.next());
+            ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()).exp()
+        };
+        let truth = 0.5_f64.exp();
+        let held = (0..500).filter(|_| {
+            let sample: Vec<f64> = (0..1000).map(|_| draw()).collect();
+            let mean = Estimate::mean(&sample, false);
+            mean.low <= truth && truth <= mean.high
+        });
+        let held = held.count();
+        assert!((455..=495).contains(&held), "held {held} of 500");
+    }
+
+    #[test]
+    fn counted_is_exact() {
+        assert!(Estimate::mean(&[1.0, 2.0], true).is_exact());
+        assert!(Estimate::share(0, 0).high > 0.99);
+        assert!(Estimate::share(5, 5).value > 0.99);
+    }
+}

@@ -1,0 +1,253 @@
+//! Which keys are meant: by name alone, or by what each of them is.
+//!
+//! What is told by name costs nothing; anything else is looked up key by key with commands that
+//! leave idle times as they are. Age is not something that Redis keeps: a key is certainly older
+//! than a limit where nobody touched it for that long, and that is what `older_than` goes by.
+
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+
+use crate::error::RedisError;
+use crate::glob::Glob;
+use crate::link::Link;
+
+/// The keys that something is to be done with.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// The pattern that they match, as `SCAN … MATCH` takes it.
+    pub pattern: Vec<u8>,
+    /// Patterns that take keys out again.
+    pub exclude: Vec<Glob>,
+    /// Their type, as `SCAN … TYPE` takes it.
+    pub kind: Option<String>,
+    /// Those without a time to live only.
+    pub persistent: bool,
+    /// Those that nobody read or wrote for this long.
+    pub idle: Option<Duration>,
+    /// Those that are certainly this old.
+    pub older_than: Option<Duration>,
+    /// Those that take more memory than this, in bytes.
+    pub larger_than: Option<u64>,
+}
+
+/// What is looked up of each key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a command that is sent or not")]
+pub struct Wants {
+    /// `PTTL`.
+    pub ttl: bool,
+    /// `OBJECT IDLETIME`.
+    pub idle: bool,
+    /// `MEMORY USAGE`.
+    pub bytes: bool,
+    /// `TYPE`.
+    pub kind: bool,
+}
+
+impl Wants {
+    /// Whether nothing is.
+    pub fn nothing(self) -> bool {
+        self == Self::default()
+    }
+
+    fn commands(self) -> usize {
+        [self.ttl, self.idle, self.bytes, self.kind].into_iter().filter(|on| *on).count()
+    }
+}
+
+/// What was found out about a key. `None` where it was not asked for, or the server does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether it was there still.
+    pub there: bool,
+    /// What is left of its time; `Some(None)` for a key that never expires.
+    pub ttl: Option<Option<Duration>>,
+    /// Since somebody last touched it.
+    pub idle: Option<Duration>,
+    /// What it takes, by the server's own sample of its elements.
+    pub bytes: Option<u64>,
+    /// Its type.
+    pub kind: Option<String>,
+}
+
+/// A command whose counting as a hit or a miss moves the server's hit rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caused {
+    /// Hits that our own look-ups counted as.
+    pub hits: u64,
+    /// Misses.
+    pub misses: u64,
+}
+
+impl Selection {
+    /// What has to be looked up to decide.
+    pub fn wants(&self) -> Wants {
+        Wants {
+            ttl: self.persistent,
+            idle: self.idle.is_some() || self.older_than.is_some(),
+            bytes: self.larger_than.is_some(),
+            kind: false,
+        }
+    }
+
+    /// Whether every key of the database is meant, as far as names tell.
+    pub fn is_everything(&self) -> bool {
+        Glob::new(&self.pattern).matches_everything() && self.exclude.is_empty()
+    }
+
+    /// Whether the name, which matches the pattern, is not taken out again.
+    pub fn takes_name(&self, key: &[u8]) -> bool {
+        !self.exclude.iter().any(|glob| glob.matches(key))
+    }
+
+    /// Whether what was found out fits. What is not known never does.
+    pub fn takes(&self, facts: &Facts) -> bool {
+        let idle_for = |least: Option<Duration>| {
+            least.is_none_or(|least| facts.idle.is_some_and(|idle| idle >= least))
+        };
+        facts.there
+            && (!self.persistent || facts.ttl == Some(None))
+            && idle_for(self.idle)
+            && idle_for(self.older_than)
+            && self.larger_than.is_none_or(|least| facts.bytes.is_some_and(|bytes| bytes > least))
+    }
+
+    /// As flags of the command line, for a plan and for the file that resumes.
+    pub fn describe(&self) -> String {
+        let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        let mut text = format!("--match {}", shown(&self.pattern));
+        let mut add = |flag: String| text = format!("{text} {flag}");
+        self.exclude.iter().for_each(|glob| add(format!("--exclude {}", shown(glob.pattern()))));
+        if let Some(kind) = &self.kind {
+            add(format!("--type {kind}"));
+        }
+        if self.persistent {
+            add("--persistent".to_owned());
+        }
+        for (flag, least) in [("idle", self.idle), ("older-than", self.older_than)] {
+            if let Some(least) = least {
+                add(format!("--{flag} {}s", least.as_secs()));
+            }
+        }
+        if let Some(least) = self.larger_than {
+            add(format!("--larger-than {least}B"));
+        }
+        text
+    }
+}
+
+/// Looks up what is wanted of each key, in one round trip.
+pub fn look_up(
+    link: &mut Link,
+    keys: &[Vec<u8>],
+    wants: Wants,
+    caused: &mut Caused,
+) -> Result<Vec<Facts>, RedisError> {
+    if wants.nothing() {
+        return Ok(vec![Facts { there: true, ..Facts::default() }; keys.len()]);
+    }
+    let mut pipe = Pipeline::with_capacity(keys.len() * wants.commands());
+    for key in keys {
+        if wants.ttl {
+            pipe.cmd("PTTL").arg(key);
+        }
+        if wants.idle {
+            pipe.cmd("OBJECT").arg("IDLETIME").arg(key);
+        }
+        if wants.bytes {
+            pipe.cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(5);
+        }
+        if wants.kind {
+            pipe.cmd("TYPE").arg(key);
+        }
+    }
+    let mut answers = link.ask_all(&pipe)?.into_iter();
+    let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
+    let mut all = Vec::with_capacity(keys.len());
+    for _ in keys {
+        let mut facts = Facts { there: true, ..Facts::default() };
+        if wants.ttl {
+            match integer(&next()?) {
+                Some(-2) => facts.there = false,
+                Some(-1) => facts.ttl = Some(None),
+                left => {
+                    let left = left.and_then(|ms| u64::try_from(ms).ok());
+                    facts.ttl = left.map(|ms| Some(Duration::from_millis(ms)));
+                }
+            }
+        }
+        if wants.idle {
+            match next() {
+                Ok(Value::Nil) => facts.there = false,
+                Ok(answer) => {
+                    let idle = integer(&answer).and_then(|seconds| u64::try_from(seconds).ok());
+                    facts.idle = idle.map(Duration::from_secs);
+                }
+                // Under an LFU policy there are no idle times.
+                Err(RedisError::Server { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if wants.bytes {
+            match next()? {
+                Value::Nil => facts.there = false,
+                answer => facts.bytes = integer(&answer).and_then(|b| u64::try_from(b).ok()),
+            }
+        }
+        if wants.kind {
+            match next()? {
+                Value::SimpleString(kind) if kind == "none" => facts.there = false,
+                Value::SimpleString(kind) => facts.kind = Some(kind),
+                _ => {}
+            }
+        }
+        // MEMORY USAGE is the one that is not counted.
+        let counted = u64::from(wants.ttl) + u64::from(wants.idle) + u64::from(wants.kind);
+        let side = if facts.there { &mut caused.hits } else { &mut caused.misses };
+        *side += counted;
+        all.push(facts);
+    }
+    Ok(all)
+}
+
+pub(crate) fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_not_taken() {
+        let hour = Duration::from_hours(1);
+        let selection = Selection {
+            pattern: b"temp:*".to_vec(),
+            persistent: true,
+            idle: Some(hour),
+            larger_than: Some(100),
+            ..Selection::default()
+        };
+        let good =
+            Facts { there: true, ttl: Some(None), idle: Some(hour), bytes: Some(101), kind: None };
+        assert!(selection.takes(&good));
+        for bad in [
+            Facts { there: false, ..good.clone() },
+            Facts { ttl: Some(Some(hour)), ..good.clone() },
+            Facts { ttl: None, ..good.clone() },
+            Facts { idle: None, ..good.clone() },
+            Facts { idle: Some(hour / 2), ..good.clone() },
+            Facts { bytes: Some(100), ..good.clone() },
+            Facts { bytes: None, ..good.clone() },
+        ] {
+            assert!(!selection.takes(&bad), "{bad:?}");
+        }
+        assert!(selection.takes_name(b"temp:1"));
+        let selection = Selection { exclude: vec![Glob::new(b"temp:keep*")], ..selection };
+        assert!(!selection.takes_name(b"temp:keep:1"));
+    }
+}
