@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::cache::CacheKind;
+use crate::keys::KeysItem;
 use crate::size::Size;
 use crate::time::Time;
 
@@ -186,6 +187,8 @@ pub struct Plan {
     pub protect: std::time::Duration,
     /// What goes, in the order in which it goes.
     pub items: Vec<PlanItem>,
+    /// Keys of Redis caches that go.
+    pub keys: Vec<KeysItem>,
     /// What stays though a policy wanted it gone.
     pub kept: Vec<Kept>,
 }

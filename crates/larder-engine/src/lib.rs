@@ -12,6 +12,7 @@ mod findings;
 pub mod heal;
 pub mod heal_clues;
 mod host;
+pub mod keys;
 mod measure;
 pub mod net;
 pub mod plan;

@@ -238,6 +238,7 @@ pub(crate) fn blank_for(world: &World, arguments: &[String], caches: &[CacheKind
         .filter_map(Root::as_planned)
         .collect();
     Plan {
+        keys: Vec::new(),
         id: new_id(),
         created_at: larder_fs::clock::now(),
         host: crate::host::name(),

@@ -4,8 +4,11 @@
 //! and nothing in another state than was kept; a stop leaves a cursor to go on from; what one
 //! node refuses does not stop the others.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
+
+use larder_core::Meter;
 
 use crate::clean_node::NodeCleaner;
 use crate::deployment::{Deployment, Missing};
@@ -92,18 +95,14 @@ pub struct Work {
     pub idle_micros: AtomicU64,
     /// How many nodes wait because others feel too much.
     pub waiting: AtomicU64,
-    stop: AtomicBool,
+    /// Says when to stop.
+    pub meter: Arc<Meter>,
 }
 
 impl Work {
-    /// Asks the workers to stop after the page that they are at.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
     /// Whether they have been asked to.
     pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.meter.stopped()
     }
 }
 

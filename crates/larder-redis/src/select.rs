@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use larder_core::KeySelection;
 use redis::{Pipeline, Value};
 
 use crate::error::RedisError;
@@ -15,20 +16,23 @@ use crate::link::Link;
 /// The keys that something is to be done with.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// The pattern that they match, as `SCAN … MATCH` takes it.
-    pub pattern: Vec<u8>,
-    /// Patterns that take keys out again.
-    pub exclude: Vec<Glob>,
-    /// Their type, as `SCAN … TYPE` takes it.
-    pub kind: Option<String>,
-    /// Those without a time to live only.
-    pub persistent: bool,
-    /// Those that nobody read or wrote for this long.
-    pub idle: Option<Duration>,
-    /// Those that are certainly this old.
-    pub older_than: Option<Duration>,
-    /// Those that take more memory than this, in bytes.
-    pub larger_than: Option<u64>,
+    wanted: KeySelection,
+    exclude: Vec<Glob>,
+}
+
+impl From<KeySelection> for Selection {
+    fn from(wanted: KeySelection) -> Self {
+        let exclude = wanted.exclude.iter().map(|pattern| Glob::new(pattern)).collect();
+        Self { wanted, exclude }
+    }
+}
+
+impl std::ops::Deref for Selection {
+    type Target = KeySelection;
+
+    fn deref(&self) -> &KeySelection {
+        &self.wanted
+    }
 }
 
 /// What is looked up of each key.
@@ -111,29 +115,6 @@ impl Selection {
             && idle_for(self.idle)
             && idle_for(self.older_than)
             && self.larger_than.is_none_or(|least| facts.bytes.is_some_and(|bytes| bytes > least))
-    }
-
-    /// As flags of the command line, for a plan and for the file that resumes.
-    pub fn describe(&self) -> String {
-        let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
-        let mut text = format!("--match {}", shown(&self.pattern));
-        let mut add = |flag: String| text = format!("{text} {flag}");
-        self.exclude.iter().for_each(|glob| add(format!("--exclude {}", shown(glob.pattern()))));
-        if let Some(kind) = &self.kind {
-            add(format!("--type {kind}"));
-        }
-        if self.persistent {
-            add("--persistent".to_owned());
-        }
-        for (flag, least) in [("idle", self.idle), ("older-than", self.older_than)] {
-            if let Some(least) = least {
-                add(format!("--{flag} {}s", least.as_secs()));
-            }
-        }
-        if let Some(least) = self.larger_than {
-            add(format!("--larger-than {least}B"));
-        }
-        text
     }
 }
 
@@ -225,13 +206,14 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_taken() {
         let hour = Duration::from_hours(1);
-        let selection = Selection {
+        let wanted = KeySelection {
             pattern: b"temp:*".to_vec(),
             persistent: true,
             idle: Some(hour),
             larger_than: Some(100),
-            ..Selection::default()
+            ..KeySelection::default()
         };
+        let selection = Selection::from(wanted.clone());
         let good =
             Facts { there: true, ttl: Some(None), idle: Some(hour), bytes: Some(101), kind: None };
         assert!(selection.takes(&good));
@@ -247,7 +229,8 @@ mod tests {
             assert!(!selection.takes(&bad), "{bad:?}");
         }
         assert!(selection.takes_name(b"temp:1"));
-        let selection = Selection { exclude: vec![Glob::new(b"temp:keep*")], ..selection };
+        let wanted = KeySelection { exclude: vec![b"temp:keep*".to_vec()], ..wanted };
+        let selection = Selection::from(wanted);
         assert!(!selection.takes_name(b"temp:keep:1"));
     }
 }

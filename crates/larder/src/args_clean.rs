@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 use larder_core::size::{BadSize, parse_size};
 use larder_core::time::{BadDuration, parse_duration};
 
+use crate::args_keys::{KeysArgs, PaceArgs};
+
 /// What every removing command takes.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Removing")]
@@ -80,6 +82,12 @@ pub struct CleanArgs {
     /// Caches to remove
     #[arg(value_name = "CACHE", required = true)]
     pub caches: Vec<String>,
+    /// Which keys.
+    #[command(flatten)]
+    pub keys: KeysArgs,
+    /// How gently.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// Then fetch what the projects below these folders need; without folders, the settings' roots
     #[arg(long, value_name = "DIR", num_args = 0..)]
     pub rewarm: Option<Vec<PathBuf>>,
@@ -124,6 +132,12 @@ pub enum PlanCommand {
         /// Caches to remove
         #[arg(value_name = "CACHE", required = true)]
         caches: Vec<String>,
+        /// Which keys.
+        #[command(flatten)]
+        keys: KeysArgs,
+        /// Count every key, however many there are
+        #[arg(long)]
+        count: bool,
     },
     /// Plan to remove what a policy no longer wants
     Prune {
@@ -153,6 +167,9 @@ pub struct ApplyArgs {
     /// The plan
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// How gently.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// How.
     #[command(flatten)]
     pub remove: RemoveArgs,

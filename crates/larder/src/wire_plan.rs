@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use larder_core::check::Approval;
 use larder_core::plan::PlanRoot;
-use larder_core::{CacheKind, Kept, Plan, PlanItem, RootKind, Size, Target, Time};
+use larder_core::{CacheKind, Kept, KeysItem, Plan, PlanItem, RootKind, Size, Target, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::exit::CliError;
 use crate::wire::{Document, WireSize, WireTime, path_text};
+use crate::wire_keys::WireKeys;
 
 /// A plan.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +77,9 @@ struct WireItem {
     last_used: Option<WireTime>,
     /// Why it goes.
     reason: String,
+    /// Of a Redis: which keys.
+    #[serde(flatten)]
+    keys: Option<WireKeys>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -124,9 +128,13 @@ impl From<&Plan> for PlanDoc {
                 .items
                 .iter()
                 .map(|item| WireItem::new(item, root_of(item.cache.root())))
+                .chain(plan.keys.iter().map(WireItem::of_keys))
                 .collect(),
             kept: plan.kept.iter().map(WireKept::from).collect(),
-            total: WireTotal { items: plan.items.len() as u64, size: plan.total().into() },
+            total: WireTotal {
+                items: (plan.items.len() + plan.keys.len()) as u64,
+                size: plan.total().into(),
+            },
             approval: None,
         }
     }
@@ -165,6 +173,22 @@ impl WireItem {
             allocated_bytes: item.size.map(|size| size.allocated.0),
             last_used: item.last_used.map(WireTime),
             reason: item.reason.to_string(),
+            keys: None,
+        }
+    }
+
+    fn of_keys(item: &KeysItem) -> Self {
+        Self {
+            cache: item.cache.clone(),
+            subject: item.subject(),
+            path: None,
+            paths: None,
+            files: None,
+            logical_bytes: None,
+            allocated_bytes: None,
+            last_used: None,
+            reason: item.reason.to_string(),
+            keys: Some(WireKeys::from(item)),
         }
     }
 }
@@ -249,16 +273,24 @@ impl PlanFile {
     pub fn plan(&self, classify: Classify<'_>) -> Result<Plan, BadPlan> {
         let doc = &self.doc;
         let roots: Vec<PlanRoot> = doc.roots.iter().map(root).collect::<Result<_, _>>()?;
-        let items = doc.items.iter().enumerate().map(|(index, wire)| {
-            item(wire, &roots, classify)
-                .map_err(|why| BadPlan(format!("items[{index}] ({}): {why}", wire.subject)))
-        });
+        let bad = |index: usize, subject: &str, why: String| {
+            BadPlan(format!("items[{index}] ({subject}): {why}"))
+        };
+        let (mut items, mut keys) = (Vec::new(), Vec::new());
+        for (index, wire) in doc.items.iter().enumerate() {
+            let read = match &wire.keys {
+                Some(wired) => wired.item(&wire.cache, &wire.reason).map(|item| keys.push(item)),
+                None => item(wire, &roots, classify).map(|item| items.push(item)),
+            };
+            read.map_err(|why| bad(index, &wire.subject, why))?;
+        }
         Ok(Plan {
             id: doc.id.clone(),
             created_at: doc.created_at.0,
             host: doc.host.clone(),
             request: doc.request.clone(),
-            items: items.collect::<Result<_, _>>()?,
+            items,
+            keys,
             roots,
             protect: Duration::from_secs(doc.protect_seconds),
             kept: doc.kept.iter().map(kept).collect::<Result<_, _>>()?,

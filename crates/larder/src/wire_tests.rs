@@ -54,6 +54,7 @@ pub(crate) fn plan() -> Plan {
     );
     clone.name = Some("https://example.org/repo".into());
     Plan {
+        keys: Vec::new(),
         id: "7f3a0001".into(),
         created_at: Time::from_unix(1_795_100_000),
         host: "workbench".into(),

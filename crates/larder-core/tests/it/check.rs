@@ -15,6 +15,7 @@ fn root() -> PlanRoot {
 
 fn plan() -> Plan {
     Plan {
+        keys: Vec::new(),
         id: "0badcafe".into(),
         created_at: Time::from_unix(NOW),
         host: "here".into(),

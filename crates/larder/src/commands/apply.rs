@@ -6,12 +6,15 @@ use crate::args::ApplyArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::wire_plan::PlanDoc;
-use crate::{bridge, removal, render_plan};
+use crate::{bridge, key_removal, removal, render_plan};
 
 pub(crate) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliError> {
     let file = super::read_plan(&args.file)?;
     let approval = file.approval(context.settings().profile == Profile::Production);
     let plan = file.plan(&bridge::classify).map_err(|bad| bad.in_file(&args.file))?;
+    if !plan.keys.is_empty() {
+        return key_removal::apply(context, plan, approval, &args.pace, &args.remove);
+    }
     let world = bridge::world(context)?;
     let config = bridge::config(context);
     let options = removal::options(context, &args.remove, approval);

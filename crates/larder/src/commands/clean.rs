@@ -6,9 +6,16 @@ use larder_engine::{Request, Verb, Wishes};
 use crate::args::CleanArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
-use crate::{caches, removal};
+use crate::{caches, key_removal, redis_target, removal};
 
 pub(crate) fn run(context: &Context<'_>, args: &CleanArgs) -> Result<Exit, CliError> {
+    if args.caches.iter().any(|name| redis_target::is_redis(name)) {
+        return of_keys(context, args);
+    }
+    if args.keys.any() || args.pace.any() {
+        let what = "--match and its like are about keys, and no Redis is named";
+        return Err(CliError::usage(what).hint("larder clean redis:NAME --match 'temp:*'"));
+    }
     let request = request(context, &args.caches)?;
     let Some(dirs) = &args.rewarm else { return removal::run(context, &request, &args.remove) };
     if !request.caches.contains(&CacheKind::Mod) {
@@ -17,6 +24,31 @@ pub(crate) fn run(context: &Context<'_>, args: &CleanArgs) -> Result<Exit, CliEr
     }
     let roots = super::download::rewarm_roots(context, dirs)?;
     removal::run_and_rewarm(context, &request, &args.remove, roots)
+}
+
+fn of_keys(context: &Context<'_>, args: &CleanArgs) -> Result<Exit, CliError> {
+    only_redis(&args.caches)?;
+    if args.rewarm.is_some() {
+        return Err(CliError::usage("--rewarm fills the module cache, not a Redis"));
+    }
+    if args.pace.resume {
+        if args.keys.any() {
+            let what = "--resume goes on with the keys that were meant then";
+            return Err(CliError::usage(what).hint("leave out --match and the like"));
+        }
+        return key_removal::resume(context, &args.caches, &args.pace, &args.remove);
+    }
+    let selection = args.keys.selection("clean")?;
+    key_removal::clean(context, &args.caches, &selection, &args.pace, &args.remove)
+}
+
+/// Go's caches and keys of a Redis are cleaned by different rules, so not by one command.
+pub(super) fn only_redis(names: &[String]) -> Result<(), CliError> {
+    match names.iter().find(|name| !redis_target::is_redis(name)) {
+        None => Ok(()),
+        Some(other) => Err(CliError::usage(format!("{other} is not a Redis, and the others are"))
+            .hint("clean it by a command of its own")),
+    }
 }
 
 /// The request to remove all of these caches.

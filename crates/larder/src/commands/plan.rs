@@ -1,41 +1,95 @@
 //! `larder plan`.
 
+use larder_core::{KeySelection, Plan};
 use larder_engine::{Profile, cycle};
 
 use super::{clean, prune};
 use crate::args::{PlanArgs, PlanCommand};
-use crate::bridge;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::render_plan::{self, quoted};
 use crate::wire_plan::{PlanDoc, file_text};
+use crate::{bridge, key_removal, redis_target, render_keys};
 
 pub(crate) fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, CliError> {
+    if let PlanCommand::Clean { caches, keys, count } = &args.command
+        && caches.iter().any(|name| redis_target::is_redis(name))
+    {
+        return of_keys(context, args, caches, &keys.selection("plan … clean")?, *count);
+    }
     let mut request = match &args.command {
-        PlanCommand::Clean { caches } => clean::request(context, caches)?,
+        PlanCommand::Clean { keys, .. } if keys.any() => {
+            let what = "--match and its like are about keys, and no Redis is named";
+            return Err(CliError::usage(what));
+        }
+        PlanCommand::Clean { caches, .. } => clean::request(context, caches)?,
         PlanCommand::Prune { caches, policy } => prune::request(context, caches, policy)?,
     };
-    // What is planned was asked for; where it was written to was not.
-    let from = request.arguments.iter().position(|word| word == "clean" || word == "prune");
-    request.arguments.drain(..from.unwrap_or(0));
-    let file = &args.output;
-    if file.exists() && !args.force {
-        let what = format!("{} exists", file.display());
-        return Err(CliError::usage(what).hint("name another file, or overwrite it with --force"));
-    }
+    request.arguments = asked(&request.arguments);
+    may_write(args)?;
     let world = bridge::world(context)?;
     let planned = {
         let _progress = context.progress("Planning", None);
         cycle::preview(&world, &bridge::config(context), &request, &context.meter)?
     };
-    let doc = PlanDoc::from(&planned.plan);
-    super::write(file, file_text(&doc).as_bytes())?;
-    let name = quoted(&file.display().to_string());
-    context.printer.show(|| doc, || render_plan::preview(&planned.plan, &context.screen()));
-    let next = match context.settings().profile {
+    let text = || render_plan::preview(&planned.plan, &context.screen());
+    written(context, args, &planned.plan, context.settings().profile, text)
+}
+
+/// A plan to remove keys of Redis caches.
+fn of_keys(
+    context: &Context<'_>,
+    args: &PlanArgs,
+    names: &[String],
+    selection: &KeySelection,
+    count: bool,
+) -> Result<Exit, CliError> {
+    clean::only_redis(names)?;
+    may_write(args)?;
+    let targets = names
+        .iter()
+        .map(|name| redis_target::find(context, name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (prepared, mut failed) = key_removal::prepare(context, targets, selection, count)?;
+    // A plan is of all that was asked for, or it would be approved for less than was meant.
+    if let Some((_, error)) = failed.pop() {
+        return Err(error);
+    }
+    let strict = prepared.iter().any(|one| one.target.profile == Profile::Production);
+    let profile = if strict { Profile::Production } else { Profile::Dev };
+    let plan = key_removal::plan(&prepared, &asked(&context.request));
+    written(context, args, &plan, profile, || render_keys::preview(&prepared, &context.screen()))
+}
+
+/// What is planned was asked for; where it was written to was not.
+fn asked(request: &[String]) -> Vec<String> {
+    let from = request.iter().position(|word| word == "clean" || word == "prune");
+    request[from.unwrap_or(0)..].to_vec()
+}
+
+fn may_write(args: &PlanArgs) -> Result<(), CliError> {
+    if args.output.exists() && !args.force {
+        let what = format!("{} exists", args.output.display());
+        return Err(CliError::usage(what).hint("name another file, or overwrite it with --force"));
+    }
+    Ok(())
+}
+
+fn written(
+    context: &Context<'_>,
+    args: &PlanArgs,
+    plan: &Plan,
+    profile: Profile,
+    text: impl FnOnce() -> String,
+) -> Result<Exit, CliError> {
+    let doc = PlanDoc::from(plan);
+    super::write(&args.output, file_text(&doc).as_bytes())?;
+    let name = quoted(&args.output.display().to_string());
+    context.printer.show(|| doc, text);
+    let next = match profile {
         Profile::Production => format!("larder approve {name}, then larder apply {name}"),
         Profile::Dev => format!("larder apply {name}"),
     };
-    context.printer.note(&format!("Plan {} is in {name}. Next: {next}", planned.plan.id));
+    context.printer.note(&format!("Plan {} is in {name}. Next: {next}", plan.id));
     Ok(Exit::Done)
 }

@@ -1,0 +1,119 @@
+//! Keys of a Redis in JSON: which are meant, and how bytes that are no text are written.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use larder_core::{KeySelection, KeysItem};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The keys of a plan's item.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct WireKeys {
+    /// Where the Redis was when the plan was made; without a password.
+    url: String,
+    /// The pattern that they match; escaped where it is not UTF-8.
+    pattern: String,
+    /// The pattern's bytes, where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pattern_base64: Option<String>,
+    /// Patterns that take keys out again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exclude: Vec<String>,
+    /// Their type.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// Those without a time to live only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    persistent: bool,
+    /// Those that nobody touched for this long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idle_seconds: Option<u64>,
+    /// Those that are certainly this old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    older_than_seconds: Option<u64>,
+    /// Those that take more than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    larger_than_bytes: Option<u64>,
+    /// How many there were, or about how many.
+    #[serde(rename = "keys")]
+    count: u64,
+    /// What they took, about.
+    estimated_bytes: u64,
+}
+
+impl From<&KeysItem> for WireKeys {
+    fn from(item: &KeysItem) -> Self {
+        let selection = &item.selection;
+        let (pattern, pattern_base64) = text_and_base64(&selection.pattern);
+        Self {
+            url: item.url.clone(),
+            pattern,
+            pattern_base64,
+            exclude: selection.exclude.iter().map(|bytes| escaped(bytes)).collect(),
+            kind: selection.kind.clone(),
+            persistent: selection.persistent,
+            idle_seconds: selection.idle.map(|least| least.as_secs()),
+            older_than_seconds: selection.older_than.map(|least| least.as_secs()),
+            larger_than_bytes: selection.larger_than,
+            count: item.keys,
+            estimated_bytes: item.estimated_bytes,
+        }
+    }
+}
+
+impl WireKeys {
+    /// Back again.
+    pub fn item(&self, cache: &str, reason: &str) -> Result<KeysItem, String> {
+        let pattern = match &self.pattern_base64 {
+            Some(base64) => {
+                STANDARD.decode(base64).map_err(|_| "pattern_base64 is not base64".to_owned())?
+            }
+            None => self.pattern.clone().into_bytes(),
+        };
+        if pattern.is_empty() {
+            return Err("it has no pattern".to_owned());
+        }
+        Ok(KeysItem {
+            cache: cache.to_owned(),
+            url: self.url.clone(),
+            selection: KeySelection {
+                pattern,
+                exclude: self.exclude.iter().map(|text| unescaped(text)).collect(),
+                kind: self.kind.clone(),
+                persistent: self.persistent,
+                idle: self.idle_seconds.map(Duration::from_secs),
+                older_than: self.older_than_seconds.map(Duration::from_secs),
+                larger_than: self.larger_than_bytes,
+            },
+            keys: self.count,
+            estimated_bytes: self.estimated_bytes,
+            reason: reason.into(),
+        })
+    }
+}
+
+/// A key as text, and its bytes in base64 where that text is not all there is to it.
+pub fn text_and_base64(key: &[u8]) -> (String, Option<String>) {
+    match std::str::from_utf8(key) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (key.escape_ascii().to_string(), Some(STANDARD.encode(key))),
+    }
+}
+
+const ENCODED: &str = "base64:";
+
+/// Bytes as text: UTF-8 as it is, anything else in base64 behind a mark, and what begins like the
+/// mark too.
+fn escaped(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.starts_with(ENCODED) => text.to_owned(),
+        _ => format!("{ENCODED}{}", STANDARD.encode(bytes)),
+    }
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let encoded = text.strip_prefix(ENCODED).and_then(|rest| STANDARD.decode(rest).ok());
+    encoded.unwrap_or_else(|| text.as_bytes().to_vec())
+}
