@@ -40,6 +40,7 @@ pub struct KeysArgs {
 /// How gently.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Care for others on a Redis")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct PaceArgs {
     /// Let the latency that others feel rise by this much at most [default: 2ms]
     #[arg(long, value_name = "DURATION", value_parser = short_duration)]
@@ -65,6 +66,12 @@ pub struct PaceArgs {
 }
 
 impl PaceArgs {
+    /// The same, to go on with what was interrupted.
+    #[must_use]
+    pub fn resuming(&self) -> Self {
+        Self { resume: true, ..self.clone() }
+    }
+
     /// `--backup` or `--no-backup`, if either was typed; the later one counts.
     pub fn backup(&self) -> Option<bool> {
         crate::args::switch(self.backup, self.no_backup)

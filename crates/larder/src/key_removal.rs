@@ -36,7 +36,6 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub cache: String,
-    pub settings: RedisSettings,
     pub cleaned: Cleaned,
     /// The entry that undoes it.
     pub trash_id: Option<String>,
@@ -66,9 +65,6 @@ pub(crate) fn clean(
     remove: &RemoveArgs,
 ) -> Result<Exit, CliError> {
     let targets = targets(context, names)?;
-    for target in &targets {
-        not_everything(target, selection, remove.force)?;
-    }
     let (prepared, failed) = prepare(context, targets, selection, pace.count)?;
     let plan = plan(&prepared, &context.request);
     if remove.dry_run {
@@ -137,6 +133,9 @@ pub(crate) fn apply(
         );
         return Ok(Exit::Done);
     }
+    for one in &prepared {
+        not_everything(&one.target, &one.item.selection, remove.force)?;
+    }
     // What was approved has been answered; in the dev profile it has to be asked.
     if approval != Approval::Given {
         ask(context, &prepared, remove)?;
@@ -163,7 +162,7 @@ pub(crate) fn resume(
     // What is resumed was approved when it began; its file lies in larder's own folder.
     let approval = if strict { Approval::Given } else { Approval::NotAsked };
     let plan = keys::plan(&context.request, items);
-    apply(context, plan, approval, &PaceArgs { resume: true, ..pace.clone() }, remove)
+    apply(context, plan, approval, &pace.resuming(), remove)
 }
 
 /// Each Redis of these names.
@@ -192,13 +191,16 @@ fn not_everything(
         .hint("add --force if that is meant"))
 }
 
+/// Those that could be looked at, and those that could not, with the reason.
+type Looked = (Vec<Prepared>, Vec<(String, CliError)>);
+
 /// Looks at each Redis; those that cannot be looked at, with the reason.
 pub(crate) fn prepare(
     context: &Context<'_>,
     targets: Vec<RedisTarget>,
     selection: &KeySelection,
     count_all: bool,
-) -> Result<(Vec<Prepared>, Vec<(String, CliError)>), CliError> {
+) -> Result<Looked, CliError> {
     let _progress = context.progress("Looking at keys", None);
     let (mut prepared, mut failed) = (Vec::new(), Vec::new());
     for target in targets {
@@ -327,10 +329,8 @@ fn remove_from(
     pace: &PaceArgs,
 ) -> Result<Done, CliError> {
     let settings = &one.target.settings;
-    let earlier = match pace.resume {
-        true => key_resume::read(folder, &one.target)?.nodes,
-        false => Vec::new(),
-    };
+    let earlier =
+        if pace.resume { key_resume::read(folder, &one.target)?.nodes } else { Vec::new() };
     let path = key_resume::path(folder, &one.target);
     let state = Mutex::new(ResumeFile {
         plan_id: checked.plan().id.clone(),
@@ -359,14 +359,7 @@ fn remove_from(
     } else {
         Some(path)
     };
-    Ok(Done {
-        cache: one.target.cache.clone(),
-        settings: settings.clone(),
-        cleaned,
-        trash_id: None,
-        kept_bytes: 0,
-        resumable,
-    })
+    Ok(Done { cache: one.target.cache.clone(), cleaned, trash_id: None, kept_bytes: 0, resumable })
 }
 
 /// Flags count more than settings.

@@ -52,8 +52,8 @@ impl ResumeFile {
 /// The file of this Redis.
 pub(crate) fn path(state: &Path, target: &RedisTarget) -> PathBuf {
     let digest = Sha256::digest(target.endpoint.url().as_bytes());
-    let name = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>();
-    state.join("redis").join(format!("resume-{name}.json"))
+    let name = digest.iter().take(6).fold(0_u64, |name, byte| name << 8 | u64::from(*byte));
+    state.join("redis").join(format!("resume-{name:012x}.json"))
 }
 
 /// Reads it.

@@ -160,7 +160,7 @@ impl OutcomeDoc {
             .map(|(cache, error)| WireFailed { subject: cache.clone(), error: error.what.clone() });
         let broken = done
             .iter()
-            .flat_map(|one| one.broken())
+            .flat_map(Done::broken)
             .map(|(subject, error)| WireFailed { subject, error });
         Self {
             schema: Self::SCHEMA,
@@ -199,9 +199,8 @@ impl OutcomeDoc {
 
 impl WireCacheSize {
     fn of_redis(one: &Done, after: bool) -> Self {
-        let memory = |node: &larder_redis::NodeCleaned| match after {
-            true => node.memory_after,
-            false => node.memory_before,
+        let memory = |node: &larder_redis::NodeCleaned| {
+            if after { node.memory_after } else { node.memory_before }
         };
         let nodes = || one.cleaned.nodes.iter().map(memory);
         Self {
