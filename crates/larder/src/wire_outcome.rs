@@ -30,7 +30,7 @@ pub struct OutcomeDoc {
     /// What is gone from the caches.
     removed: WireRemoved,
     /// Each server of each Redis; absent where none was asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     redis: Vec<WireRedisNode>,
     /// Left alone, with the reason.
     skipped: Vec<WireSkipped>,
