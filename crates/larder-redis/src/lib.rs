@@ -24,6 +24,8 @@ pub mod reservoir;
 pub mod scan;
 pub mod select;
 pub mod slot;
+pub mod undo;
+pub mod undo_file;
 
 pub use clean::{CleanOptions, Cleaned, Keep, NodeCleaned, Stopped, Undo, UndoFailed, Work, clean};
 pub use deployment::{Deployment, Missing, Node, Shape};
@@ -38,3 +40,5 @@ pub use preview::{Caution, Example, Preview, PreviewOptions, preview};
 pub use probe::Probe;
 pub use scan::Scan;
 pub use select::{Caused, Facts, Selection};
+pub use undo::{KeysRestored, RestoreError, UndoStore, restore_keys};
+pub use undo_file::{Record, UndoHeader, UndoReader};
