@@ -6,12 +6,16 @@ use larder_fs::clock;
 use larder_redis::{CleanOptions, Cleaned, Deployment, Selection, Stopped, Undo, Work};
 
 use crate::config::{Config, Profile};
-use crate::plan::new_id;
+
+/// Eight hexadecimal digits that nobody else draws at the same time.
+pub fn new_id() -> String {
+    crate::plan::new_id()
+}
 
 /// A plan of these keys.
 pub fn plan(arguments: &[String], keys: Vec<KeysItem>) -> Plan {
     Plan {
-        id: new_id(),
+        id: crate::plan::new_id(),
         created_at: clock::now(),
         host: crate::host::name(),
         request: arguments.to_vec(),

@@ -14,6 +14,7 @@
 mod gomod;
 mod proxy;
 mod real;
+mod redis;
 mod rng;
 mod sandbox;
 mod shared;
@@ -26,6 +27,7 @@ mod warm;
 pub use gomod::{dir_hash, escape, h1, mod_hash};
 pub use proxy::{FileProxy, ModuleMaker};
 pub use real::{REAL_MODULES, RealModules, module_source, real_modules};
+pub use redis::{Answer, RedisClient, RedisCluster, RedisServer, free_port};
 pub use sandbox::{GoSandbox, has_go};
 pub use shared::{built_once, cache_dir};
 pub use snapshot::{Entry, EntryKind, Snapshot, diff, snapshot, timeless};

@@ -82,15 +82,15 @@ pub struct CleanArgs {
     /// Caches to remove
     #[arg(value_name = "CACHE", required = true)]
     pub caches: Vec<String>,
+    /// Then fetch what the projects below these folders need; without folders, the settings' roots
+    #[arg(long, value_name = "DIR", num_args = 0..)]
+    pub rewarm: Option<Vec<PathBuf>>,
     /// Which keys.
     #[command(flatten)]
     pub keys: KeysArgs,
     /// How gently.
     #[command(flatten)]
     pub pace: PaceArgs,
-    /// Then fetch what the projects below these folders need; without folders, the settings' roots
-    #[arg(long, value_name = "DIR", num_args = 0..)]
-    pub rewarm: Option<Vec<PathBuf>>,
     /// How.
     #[command(flatten)]
     pub remove: RemoveArgs,
@@ -132,12 +132,12 @@ pub enum PlanCommand {
         /// Caches to remove
         #[arg(value_name = "CACHE", required = true)]
         caches: Vec<String>,
-        /// Which keys.
-        #[command(flatten)]
-        keys: KeysArgs,
         /// Count every key, however many there are
         #[arg(long)]
         count: bool,
+        /// Which keys.
+        #[command(flatten)]
+        keys: KeysArgs,
     },
     /// Plan to remove what a policy no longer wants
     Prune {

@@ -30,7 +30,9 @@ Examples:
   larder clean mod            as go clean -modcache: toolchain, vcs and sumdb go with it
   larder clean vcs toolchain  only these
   larder clean go -n          what would go
-  larder clean mod --rewarm ~/src  and fetch again what these projects need";
+  larder clean mod --rewarm ~/src  and fetch again what these projects need
+  larder clean redis:sessions --match 'temp:*' -n        how many keys, which, how large
+  larder clean redis:sessions --match 'temp:*' --idle 1h  gently, as others feel it";
 
 pub(crate) const PRUNE: &str = "\
 Without a flag of the policy the settings say what goes (larder config show). With one, only the

@@ -8,7 +8,7 @@ use larder_core::check::Approval;
 use larder_core::{CheckedPlan, KeySelection, KeysItem, Plan};
 use larder_engine::{Profile, keys};
 use larder_redis::{
-    Cleaned, Deployment, Limits, Preview, PreviewOptions, Selection, Stopped, Work, preview,
+    Cleaned, Deployment, Limits, Preview, PreviewOptions, Selection, Stopped, Undo, Work, preview,
 };
 
 use crate::args_clean::RemoveArgs;
@@ -16,6 +16,7 @@ use crate::args_keys::PaceArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::key_resume::{self, ResumeFile};
+use crate::key_trash::{self, Keeping};
 use crate::progress_keys::KeysProgress;
 use crate::redis_target::{self, RedisTarget};
 use crate::settings_redis::RedisSettings;
@@ -282,6 +283,7 @@ fn run(
     pace: &PaceArgs,
 ) -> Result<Exit, CliError> {
     let state = context.state_folder()?;
+    key_trash::expire(state, context.settings().trash_keep, context.now);
     let begun = Instant::now();
     let work = Arc::new(Work { meter: Arc::clone(&context.meter), ..Work::default() });
     let expected = prepared.iter().map(|p| p.item.keys).sum();
@@ -344,22 +346,32 @@ fn remove_from(
             let _ = key_resume::write(&path, &file);
         }
     };
+    let backup = pace.backup().unwrap_or(one.target.backs_up());
+    let keeping = backup
+        .then(|| {
+            let (plan, bytes) = (&checked.plan().id, one.item.estimated_bytes);
+            Keeping::begin(folder, &one.target, &one.deployment, plan, bytes)
+        })
+        .transpose()?;
     let hands = keys::Hands {
         limits: limits(settings, pace),
         scan_replica: pace.scan_replica,
-        undo: None,
+        undo: keeping.as_ref().map(|keeping| &keeping.store as &dyn Undo),
         resume: &earlier,
         work,
         checkpoint: &checkpoint,
     };
     let cleaned = keys::apply(checked, &one.item, &one.deployment, hands)?;
+    let kept = keeping.map(Keeping::finish).transpose()?.flatten();
+    let kept_bytes = kept.as_ref().map_or(0, |(_, bytes)| *bytes);
+    let trash_id = kept.map(|(id, _)| id);
     let resumable = if cleaned.complete() {
         key_resume::forget(&path);
         None
     } else {
         Some(path)
     };
-    Ok(Done { cache: one.target.cache.clone(), cleaned, trash_id: None, kept_bytes: 0, resumable })
+    Ok(Done { cache: one.target.cache.clone(), cleaned, trash_id, kept_bytes, resumable })
 }
 
 /// Flags count more than settings.

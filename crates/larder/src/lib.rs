@@ -21,6 +21,7 @@ mod help;
 pub mod interrupt;
 mod key_removal;
 mod key_resume;
+mod key_trash;
 pub mod printer;
 pub mod progress;
 mod progress_keys;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use larder_core::Size;
 use larder_fs::Restored;
 use larder_fs::trash::Emptied;
+use larder_redis::KeysRestored;
 
 use crate::printer::{COMMAND, DIM, Screen};
 use crate::table::{Align, Column, Table};
@@ -25,7 +26,7 @@ pub fn trash(lines: &[TrashLine], screen: &Screen) -> String {
         Column::new("CACHE", Align::Left),
         Column::new("SINCE", Align::Right),
         Column::new("UNTIL", Align::Right),
-        Column::new("FILES", Align::Right),
+        Column::new("ITEMS", Align::Right),
     ]);
     for line in lines {
         table.row(vec![
@@ -34,7 +35,7 @@ pub fn trash(lines: &[TrashLine], screen: &Screen) -> String {
             plain(&line.cache).into_owned().into(),
             minute(line.created_at).into(),
             minute(line.expires_at).into(),
-            short_count(line.size.files).into(),
+            short_count(line.keys.unwrap_or(line.size.files)).into(),
         ]);
     }
     let total: Size = lines.iter().map(|line| line.size).sum();
@@ -74,6 +75,32 @@ pub fn restored(id: &str, restored: &Restored, screen: &Screen) -> String {
         let _ = writeln!(
             text,
             "What was there is in the trash: {COMMAND}larder trash restore {other}{COMMAND:#}"
+        );
+    }
+    text
+}
+
+/// What restoring keys did.
+pub fn keys_restored(id: &str, restored: &KeysRestored, screen: &Screen) -> String {
+    let mut text = format!("Restored {} from {id}.\n", counted(restored.restored, "key", "keys"));
+    if restored.expired > 0 {
+        let _ =
+            writeln!(text, "  {} had ended meanwhile", counted(restored.expired, "key", "keys"));
+    }
+    if !restored.whole {
+        let _ = writeln!(text, "  the file was not written to its end; what was in it is back");
+    }
+    let shown = if screen.verbose { usize::MAX } else { ROWS };
+    for key in restored.conflicts.iter().take(shown) {
+        let _ = writeln!(text, "  exists again: {}", key.escape_ascii());
+    }
+    for (key, error) in restored.failed.iter().take(shown) {
+        let _ = writeln!(text, "  {}: {}", key.escape_ascii(), plain(error));
+    }
+    if !restored.conflicts.is_empty() {
+        let _ = writeln!(
+            text,
+            "Put these back in place of what is there now: {COMMAND}larder trash restore {id} --replace{COMMAND:#}"
         );
     }
     text

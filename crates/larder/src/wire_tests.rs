@@ -171,6 +171,7 @@ pub(crate) fn trash_lines() -> Vec<TrashLine> {
         cache: "mod,toolchain".into(),
         created_at: Time::from_unix(1_795_100_000),
         size: Size::new(700_000, 15_000_000_000, 15_200_000_000),
+        keys: None,
         expires_at: Time::from_unix(1_795_704_800),
     }]
 }

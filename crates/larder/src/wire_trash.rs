@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use larder_core::{Size, Time};
 use larder_fs::Restored;
 use larder_fs::trash::Emptied;
+use larder_redis::KeysRestored;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub struct TrashLine {
     pub created_at: Time,
     /// What emptying would give back.
     pub size: Size,
+    /// Keys of a Redis; `None` for files.
+    pub keys: Option<u64>,
     /// When it will be emptied by itself.
     pub expires_at: Time,
 }
@@ -44,6 +47,8 @@ struct WireEntry {
     created_at: WireTime,
     #[serde(flatten)]
     size: WireSize,
+    /// Keys of a Redis; null for files.
+    keys: Option<u64>,
     /// When it will be emptied by itself.
     expires_at: WireTime,
 }
@@ -65,6 +70,7 @@ impl From<&TrashLine> for WireEntry {
             cache: line.cache.clone(),
             created_at: WireTime(line.created_at),
             size: line.size.into(),
+            keys: line.keys,
             expires_at: WireTime(line.expires_at),
         }
     }
@@ -78,6 +84,8 @@ pub struct RestoredDoc {
     id: String,
     /// What was put back; a folder that was moved whole counts once.
     restored: u64,
+    /// Keys of a Redis whose time had ended meanwhile; null for files.
+    expired: Option<u64>,
     /// Names that are taken again, relative to the cache's root; they are still in the trash.
     conflicts: Vec<String>,
     /// What could not be put back; it is still in the trash.
@@ -99,12 +107,31 @@ impl Document for RestoredDoc {
 }
 
 impl RestoredDoc {
+    /// What was done with the keys of the entry of this id.
+    pub fn of_keys(id: &str, restored: &KeysRestored) -> Self {
+        let text = |key: &[u8]| crate::wire_keys::text_and_base64(key).0;
+        let failed = restored.failed.iter();
+        Self {
+            schema: Self::SCHEMA,
+            id: id.to_owned(),
+            restored: restored.restored,
+            expired: Some(restored.expired),
+            conflicts: restored.conflicts.iter().map(|key| text(key)).collect(),
+            failed: failed
+                .map(|(key, error)| WireFailure { path: text(key), error: error.clone() })
+                .collect(),
+            replaced: None,
+            complete: restored.complete(),
+        }
+    }
+
     /// What was done with the entry of this id.
     pub fn new(id: &str, restored: &Restored) -> Self {
         Self {
             schema: Self::SCHEMA,
             id: id.to_owned(),
             restored: restored.restored,
+            expired: None,
             conflicts: restored.conflicts.iter().map(|path| path_text(path)).collect(),
             failed: restored.errors.iter().map(WireFailure::from).collect(),
             replaced: restored.replaced.clone(),

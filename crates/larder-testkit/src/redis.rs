@@ -1,0 +1,303 @@
+//! Real Redis servers, each in a folder of its own on a loopback port that was free; ended by
+//! their own process when dropped.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a server may take to come up or a state to come about.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A server.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Option<Child>,
+    dir: TempDir,
+    port: u16,
+    options: Vec<String>,
+}
+
+impl RedisServer {
+    /// A server without persistence.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server with more options, as on its command line: `--maxmemory`, `10mb`, ….
+    pub fn with(options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        // Somebody else may take a port between our look and the server's.
+        for _ in 0..10 {
+            let dir = tempfile::tempdir().unwrap();
+            let mut server = Self { child: None, dir, port: free_port(), options: options.clone() };
+            if server.launch() {
+                return server;
+            }
+        }
+        panic!("redis-server did not start with {options:?}");
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `redis://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again at the same place.
+    pub fn restart(&mut self) {
+        self.kill();
+        let until = Instant::now() + LIMIT;
+        while !self.launch() {
+            assert!(Instant::now() < until, "redis-server did not come back on {}", self.port);
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// A connection for a test's own commands.
+    pub fn client(&self) -> RedisClient {
+        RedisClient::connect(self.port)
+    }
+
+    fn launch(&mut self) -> bool {
+        let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
+        let mut child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--enable-debug-command", "yes", "--dir"])
+            .arg(self.dir.path())
+            .args(&self.options)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("redis-server is installed (scripts/test installs it)");
+        let until = Instant::now() + LIMIT;
+        while Instant::now() < until {
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            // Whatever the answer is, an error too: it speaks.
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                self.child = Some(child);
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        false
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    // A cluster's bus takes the port 10,000 above, which has to exist.
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 55_000 {
+            return port;
+        }
+    }
+}
+
+/// Masters of a cluster with all slots among them.
+#[derive(Debug)]
+pub struct RedisCluster {
+    /// The masters.
+    pub nodes: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Three masters without replicas.
+    pub fn start() -> Self {
+        let options = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            "2000",
+            "--cluster-require-full-coverage",
+            "no",
+        ];
+        let nodes: Vec<RedisServer> = (0..3).map(|_| RedisServer::with(&options)).collect();
+        let ranges = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
+        let first = nodes[0].port().to_string();
+        for (node, (from, to)) in nodes.iter().zip(ranges) {
+            let mut client = node.client();
+            client.ask(&["CLUSTER", "ADDSLOTSRANGE", from, to]);
+            client.ask(&["CLUSTER", "MEET", "127.0.0.1", &first]);
+        }
+        for node in &nodes {
+            let mut client = node.client();
+            let until = Instant::now() + LIMIT;
+            loop {
+                let info = client.ask(&["CLUSTER", "INFO"]).text();
+                let whole = info.contains("cluster_state:ok")
+                    && info.contains("cluster_slots_ok:16384")
+                    && info.contains("cluster_known_nodes:3");
+                if whole {
+                    break;
+                }
+                assert!(Instant::now() < until, "the cluster does not come about: {info}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Self { nodes }
+    }
+}
+
+/// An answer of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// `+…` or `-…`, the latter with its sign.
+    Line(String),
+    /// `:…`.
+    Integer(i64),
+    /// `$…`.
+    Bytes(Vec<u8>),
+    /// Nothing.
+    Nil,
+    /// `*…`.
+    List(Vec<Answer>),
+}
+
+impl Answer {
+    /// As text.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Line(line) => line.clone(),
+            Self::Integer(number) => number.to_string(),
+            Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            other => panic!("{other:?} is no text"),
+        }
+    }
+
+    /// As a number.
+    pub fn number(&self) -> i64 {
+        match self {
+            Self::Integer(number) => *number,
+            other => panic!("{other:?} is no number"),
+        }
+    }
+
+    /// As a list of bytes.
+    pub fn list(&self) -> Vec<Vec<u8>> {
+        let Self::List(items) = self else { panic!("{self:?} is no list") };
+        items
+            .iter()
+            .map(|item| match item {
+                Self::Bytes(bytes) => bytes.clone(),
+                other => panic!("{other:?} in a list of bytes"),
+            })
+            .collect()
+    }
+}
+
+/// A client of a test's own: it shares nothing with what is tested.
+#[derive(Debug)]
+pub struct RedisClient {
+    reader: BufReader<TcpStream>,
+}
+
+impl RedisClient {
+    /// Connects.
+    pub fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        Self { reader: BufReader::new(stream) }
+    }
+
+    /// Sends a command and reads its answer.
+    pub fn ask<T: AsRef<[u8]>>(&mut self, command: &[T]) -> Answer {
+        self.send(&[command]);
+        self.answer()
+    }
+
+    /// Sends many commands at once and reads as many answers.
+    pub fn ask_all<T: AsRef<[u8]>>(&mut self, commands: &[Vec<T>]) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(commands.len());
+        for some in commands.chunks(1000) {
+            let slices: Vec<&[T]> = some.iter().map(Vec::as_slice).collect();
+            self.send(&slices);
+            answers.extend((0..some.len()).map(|_| self.answer()));
+        }
+        answers
+    }
+
+    /// Every key of the database that is selected: its `DUMP` and when it ends.
+    pub fn keyspace(&mut self) -> BTreeMap<Vec<u8>, (Vec<u8>, i64)> {
+        let keys = self.ask(&["KEYS", "*"]).list();
+        let dumps: Vec<Vec<Vec<u8>>> =
+            keys.iter().map(|key| vec![b"DUMP".to_vec(), key.clone()]).collect();
+        let ends: Vec<Vec<Vec<u8>>> =
+            keys.iter().map(|key| vec![b"PEXPIRETIME".to_vec(), key.clone()]).collect();
+        let (dumps, ends) = (self.ask_all(&dumps), self.ask_all(&ends));
+        let values = dumps.into_iter().zip(ends).map(|(dump, end)| match dump {
+            Answer::Bytes(dump) => (dump, end.number()),
+            other => panic!("{other:?} is no dump"),
+        });
+        keys.into_iter().zip(values).collect()
+    }
+
+    fn send<T: AsRef<[u8]>>(&mut self, commands: &[&[T]]) {
+        let mut bytes = Vec::new();
+        for command in commands {
+            bytes.extend_from_slice(format!("*{}\r\n", command.len()).as_bytes());
+            for word in *command {
+                let word = word.as_ref();
+                bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+                bytes.extend_from_slice(word);
+                bytes.extend_from_slice(b"\r\n");
+            }
+        }
+        self.reader.get_mut().write_all(&bytes).unwrap();
+    }
+
+    fn answer(&mut self) -> Answer {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        let line = line.trim_end_matches("\r\n");
+        let (kind, rest) = line.split_at(1);
+        let length = || rest.parse::<i64>().unwrap();
+        match kind {
+            "+" => Answer::Line(rest.to_owned()),
+            "-" => Answer::Line(line.to_owned()),
+            ":" => Answer::Integer(length()),
+            "$" if length() < 0 => Answer::Nil,
+            "*" if length() < 0 => Answer::Nil,
+            "$" => {
+                let mut bytes = vec![0; usize::try_from(length()).unwrap() + 2];
+                self.reader.read_exact(&mut bytes).unwrap();
+                bytes.truncate(bytes.len() - 2);
+                Answer::Bytes(bytes)
+            }
+            "*" => Answer::List((0..length()).map(|_| self.answer()).collect()),
+            _ => panic!("{line:?} is no answer"),
+        }
+    }
+}

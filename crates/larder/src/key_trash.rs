@@ -1,0 +1,196 @@
+//! Removed keys in the trash: a file each in the state folder, since a Redis has no folder of its
+//! own to lie beside.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use larder_core::{Size, Time};
+use larder_redis::undo_file::UndoFileError;
+use larder_redis::{
+    Deployment, Info, KeysRestored, Link, RestoreError, UndoHeader, UndoReader, UndoStore,
+    restore_keys,
+};
+
+use crate::context::Context;
+use crate::exit::{CliError, Exit};
+use crate::redis_target::{self, RedisTarget};
+use crate::wire_trash::TrashLine;
+
+/// A file of removed keys.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyEntry {
+    pub header: UndoHeader,
+    /// `None` where it was not written to its end.
+    pub keys: Option<u64>,
+    pub bytes: u64,
+    pub path: PathBuf,
+}
+
+impl KeyEntry {
+    /// When it was put there.
+    pub(crate) fn created_at(&self) -> Time {
+        Time::from_unix_nanos(self.header.created_at)
+    }
+
+    /// As a line of the list.
+    pub(crate) fn line(&self, keep: Duration) -> TrashLine {
+        TrashLine {
+            id: self.header.id.clone(),
+            cache: self.header.cache.clone(),
+            created_at: self.created_at(),
+            size: Size::new(1, self.bytes, self.bytes),
+            keys: Some(self.keys.unwrap_or(0)),
+            expires_at: self.created_at().plus(keep),
+        }
+    }
+}
+
+fn folder(state: &Path) -> PathBuf {
+    state.join("redis").join("undo")
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(crate) struct Keeping {
+    pub store: UndoStore,
+    pub id: String,
+    path: PathBuf,
+}
+
+impl Keeping {
+    /// Begins one, once it is sure that `estimated` bytes have their place.
+    pub(crate) fn begin(
+        state: &Path,
+        target: &RedisTarget,
+        deployment: &Deployment,
+        plan_id: &str,
+        estimated: u64,
+    ) -> Result<Self, CliError> {
+        let folder = folder(state);
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| CliError::io("make the folder", &folder, &error))?;
+        fits(target, &folder, estimated)?;
+        let node = deployment.nodes.first().ok_or_else(|| {
+            CliError::new(Exit::Unreachable, format!("{} has no server", target.cache))
+        })?;
+        let info = Link::open(&node.endpoint, "backup")
+            .and_then(|mut link| Info::ask(&mut link))
+            .map_err(|error| redis_target::failed(&error))?;
+        let id = larder_engine::keys::new_id();
+        let header = UndoHeader {
+            id: id.clone(),
+            cache: target.cache.clone(),
+            url: target.endpoint.url(),
+            plan_id: plan_id.to_owned(),
+            created_at: larder_fs::now().unix_nanos(),
+            larder: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let path = folder.join(format!("{id}.keys"));
+        let store = UndoStore::create(&path, &header, &info)
+            .map_err(|error| CliError::io("write", &path, &error))?;
+        Ok(Self { store, id, path })
+    }
+
+    /// Ends it: its id and its length; nothing where nothing was kept.
+    pub(crate) fn finish(self) -> Result<Option<(String, u64)>, CliError> {
+        let failed = |error: &std::io::Error| CliError::io("write", &self.path, error);
+        let (keys, bytes) = self.store.finish().map_err(|error| failed(&error))?;
+        if keys == 0 {
+            larder_fs::forget_file(&self.path).map_err(|error| failed(&error))?;
+            return Ok(None);
+        }
+        // The name tells how many there are, so that a list need not read them all.
+        let named = self.path.with_file_name(format!("{}-{keys}.keys", self.id));
+        std::fs::rename(&self.path, named).map_err(|error| failed(&error))?;
+        Ok(Some((self.id, bytes)))
+    }
+}
+
+/// Refuses before anything goes what would not find its place in the middle.
+fn fits(target: &RedisTarget, folder: &Path, estimated: u64) -> Result<(), CliError> {
+    let hint = "narrow the pattern, raise backup-limit, or remove for good: --no-backup";
+    if let Some(limit) = target.settings.backup_limit.filter(|limit| estimated > *limit) {
+        let what = format!(
+            "the undo of {} would take about {estimated} bytes, and its limit is {limit}",
+            target.cache
+        );
+        return Err(CliError::refused(what).hint(hint));
+    }
+    let free = larder_fs::disk(folder).map_or(u64::MAX, |disk| disk.free);
+    if estimated > free / 10 * 9 {
+        let what = format!(
+            "the undo of {} would take about {estimated} bytes, and {} has {free} free",
+            target.cache,
+            folder.display()
+        );
+        return Err(CliError::refused(what).hint(hint));
+    }
+    Ok(())
+}
+
+/// Every file, the latest first. What is none of these files is left out.
+pub(crate) fn list(state: &Path) -> Vec<KeyEntry> {
+    let Ok(files) = std::fs::read_dir(folder(state)) else { return Vec::new() };
+    let mut entries: Vec<KeyEntry> = files
+        .flatten()
+        .filter_map(|file| {
+            let path = file.path();
+            let stem = path.file_stem()?.to_str()?.to_owned();
+            let reader = UndoReader::open(&path).ok()?;
+            Some(KeyEntry {
+                header: reader.header().clone(),
+                keys: stem.split_once('-').and_then(|(_, keys)| keys.parse().ok()),
+                bytes: file.metadata().ok()?.len(),
+                path,
+            })
+        })
+        .collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.header.created_at));
+    entries
+}
+
+/// Removes what has been there for `keep`, for good.
+pub(crate) fn expire(state: &Path, keep: Duration, now: Time) {
+    for entry in list(state).iter().filter(|entry| entry.created_at().plus(keep) < now) {
+        // The next run tries again.
+        let _ = larder_fs::forget_file(&entry.path);
+    }
+}
+
+/// Brings the keys of an entry back; once all of them are, the entry goes.
+pub(crate) fn restore(
+    context: &Context<'_>,
+    entry: &KeyEntry,
+    replace: bool,
+) -> Result<KeysRestored, CliError> {
+    let target = redis_target::find(context, &entry.header.cache)?;
+    if target.endpoint.url() != entry.header.url {
+        let what = format!(
+            "{} was at {} when these keys were removed and is now at {}",
+            entry.header.cache,
+            entry.header.url,
+            target.endpoint.url()
+        );
+        return Err(
+            CliError::refused(what).hint("set its url back, or name a Redis at the old one")
+        );
+    }
+    let damaged = |error: &UndoFileError| {
+        CliError::new(Exit::Partly, format!("{}: {error}", entry.path.display()))
+    };
+    let deployment =
+        Deployment::discover(&target.endpoint).map_err(|error| redis_target::failed(&error))?;
+    let mut reader = UndoReader::open(&entry.path).map_err(|error| damaged(&error))?;
+    let stopped = || context.meter.stopped();
+    let restored = restore_keys(&deployment, &mut reader, replace, &stopped);
+    let restored = restored.map_err(|error| match &error {
+        RestoreError::Redis(error) => redis_target::failed(error),
+        RestoreError::File(error) => damaged(error),
+        RestoreError::NoNode(_) => CliError::new(Exit::Partly, error.to_string()),
+    })?;
+    if restored.complete() {
+        larder_fs::forget_file(&entry.path)
+            .map_err(|error| CliError::io("remove", &entry.path, &error))?;
+    }
+    Ok(restored)
+}
