@@ -65,10 +65,22 @@ impl Remover {
         let mut gone = Gone::default();
         if !self.sizes && self.unlink {
             for some in keys.chunks(AT_ONCE) {
-                self.unlink_all(link, some, &mut gone)?;
+                self.unlink_all(link, some, pace, &mut gone)?;
             }
             return Ok(gone);
         }
+        self.remove_sized(link, keys, pace, &mut gone)?;
+        Ok(gone)
+    }
+
+    /// Removes these keys, the big ones by themselves.
+    fn remove_sized(
+        &mut self,
+        link: &mut Link,
+        keys: &[Vec<u8>],
+        pace: &Pace,
+        gone: &mut Gone,
+    ) -> Result<(), RedisError> {
         for some in keys.chunks(200) {
             let wants = Wants { bytes: true, ..Wants::default() };
             let facts = match look_up(link, some, wants, &mut Caused::default()) {
@@ -76,7 +88,7 @@ impl Remover {
                 // Without that right big values cannot be told from small ones.
                 Err(error) if error.is_missing_right() => {
                     self.sizes = false;
-                    self.unlink_all(link, some, &mut gone)?;
+                    self.unlink_all(link, some, pace, gone)?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -85,12 +97,12 @@ impl Remover {
             let sized = some.iter().zip(facts.iter().map(|facts| facts.bytes.unwrap_or(0)));
             let (big, small): (Vec<_>, Vec<_>) = sized.partition(|(_, bytes)| *bytes > above);
             let small: Vec<Vec<u8>> = small.into_iter().map(|(key, _)| key.clone()).collect();
-            self.unlink_all(link, &small, &mut gone)?;
+            self.unlink_all(link, &small, pace, gone)?;
             for (key, _) in big {
-                self.remove_big(link, key, pace, &mut gone)?;
+                self.remove_big(link, key, pace, gone)?;
             }
         }
-        Ok(gone)
+        Ok(())
     }
 
     /// Removes a key that keeps the server busy, with a rest as long as that took afterwards.
@@ -102,10 +114,13 @@ impl Remover {
         gone: &mut Gone,
     ) -> Result<(), RedisError> {
         let begun = Instant::now();
-        if !self.unlink {
-            empty(link, key, pace)?;
+        let emptied = !self.unlink && empty(link, key, pace)?;
+        let before = gone.removed;
+        self.unlink_all(link, &[key.to_vec()], pace, gone)?;
+        // A collection without elements is no key any more.
+        if emptied && gone.removed == before {
+            gone.removed += 1;
         }
-        self.unlink_all(link, &[key.to_vec()], gone)?;
         let rest = begun.elapsed().clamp(Duration::from_millis(1), Duration::from_millis(200));
         std::thread::sleep(rest);
         Ok(())
@@ -116,6 +131,7 @@ impl Remover {
         &mut self,
         link: &mut Link,
         keys: &[Vec<u8>],
+        pace: &Pace,
         gone: &mut Gone,
     ) -> Result<(), RedisError> {
         if keys.is_empty() {
@@ -138,7 +154,7 @@ impl Remover {
         if denied {
             self.unlink = false;
             self.sizes = true;
-            return self.unlink_all(link, keys, gone);
+            return self.remove_sized(link, keys, pace, gone);
         }
         Ok(())
     }
@@ -248,8 +264,8 @@ fn count(answer: &Value) -> u64 {
 }
 
 /// Takes the elements out of a collection, piece by piece; strings and what it does not know are
-/// left as they are.
-fn empty(link: &mut Link, key: &[u8], pace: &Pace) -> Result<(), RedisError> {
+/// left as they are. Whether there was a collection to empty.
+fn empty(link: &mut Link, key: &[u8], pace: &Pace) -> Result<bool, RedisError> {
     let kind: String = link.ask(redis::cmd("TYPE").arg(key))?;
     let mut cursor = 0_u64;
     loop {
@@ -280,10 +296,10 @@ fn empty(link: &mut Link, key: &[u8], pace: &Pace) -> Result<(), RedisError> {
                 }
                 (i64::from(next != 0), next)
             }
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         if left == 0 {
-            return Ok(());
+            return Ok(true);
         }
         cursor = next;
         if begun.elapsed() > pace.slice() {

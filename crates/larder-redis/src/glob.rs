@@ -20,7 +20,7 @@ enum Part {
     /// A byte that stands for itself.
     Byte(u8),
     /// `[a-z]`, `[^a-z]`.
-    Class { not: bool, ranges: Vec<(u8, u8)> },
+    Class { not: bool, ranges: Vec<(i8, i8)> },
 }
 
 impl Part {
@@ -30,6 +30,7 @@ impl Part {
             Self::One => true,
             Self::Byte(own) => *own == byte,
             Self::Class { not, ranges } => {
+                let byte = byte.cast_signed();
                 ranges.iter().any(|(from, to)| (*from..=*to).contains(&byte)) != *not
             }
         }
@@ -122,13 +123,17 @@ fn class(rest: &mut &[u8]) -> Part {
     loop {
         let (range, taken) = match **rest {
             [] => break,
-            [b'\\', byte, ..] => ((byte, byte), 2),
+            [b'\\', byte, ..] => ((byte.cast_signed(), byte.cast_signed()), 2),
             [b']', ..] => {
                 *rest = &rest[1..];
                 break;
             }
-            [from, b'-', to, ..] => ((from.min(to), from.max(to)), 3),
-            [byte, ..] => ((byte, byte), 1),
+            // The server compares signed characters: bytes above 127 come before all others.
+            [from, b'-', to, ..] => {
+                let (from, to) = (from.cast_signed(), to.cast_signed());
+                ((from.min(to), from.max(to)), 3)
+            }
+            [byte, ..] => ((byte.cast_signed(), byte.cast_signed()), 1),
         };
         ranges.push(range);
         *rest = &rest[taken..];

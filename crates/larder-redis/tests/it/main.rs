@@ -1,0 +1,18 @@
+//! Held against real servers.
+
+mod clean;
+mod glob;
+mod link;
+mod undo;
+
+use larder_core::KeySelection;
+use larder_redis::{Endpoint, Selection};
+use larder_testkit::RedisServer;
+
+fn endpoint(server: &RedisServer) -> Endpoint {
+    Endpoint::parse(&server.url()).unwrap()
+}
+
+fn matching(pattern: &str) -> Selection {
+    KeySelection { pattern: pattern.into(), ..KeySelection::default() }.into()
+}
