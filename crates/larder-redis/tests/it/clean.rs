@@ -66,13 +66,15 @@ fn exactly_what_matches_goes() {
     assert!((seen.keys.value - cleaned.removed() as f64).abs() < 0.5);
 }
 
+/// Whether a key should go, asked before it does.
+type Goes = fn(&mut RedisClient, &[u8]) -> bool;
+
 #[test]
 fn filters_take_what_they_say() {
     let server = RedisServer::start();
     let mut client = server.client();
     let found = Deployment::discover(&endpoint(&server)).unwrap();
     let all = KeySelection { pattern: b"*".to_vec(), ..KeySelection::default() };
-    type Goes = fn(&mut RedisClient, &[u8]) -> bool;
     let cases: [(KeySelection, Goes); 4] = [
         (KeySelection { persistent: true, ..all.clone() }, |client, key| {
             client.ask(&[b"PTTL".as_slice(), key]).number() == -1
