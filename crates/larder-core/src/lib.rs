@@ -11,6 +11,7 @@ pub mod cache;
 pub mod check;
 pub mod count;
 pub mod finding;
+pub mod health;
 pub mod keys;
 pub mod outcome;
 pub mod plan;
@@ -26,6 +27,7 @@ pub use build_inventory::{Action, ActionRef, BuildInventory, EntryKey, Output, O
 pub use cache::{CacheKind, RootKind};
 pub use check::{CheckedPlan, Observed, Refusal, check};
 pub use finding::{Finding, Severity};
+pub use health::{RedisVitals, Score, redis_score};
 pub use keys::{KeySelection, KeysItem};
 pub use outcome::{Failed, Outcome, Removed, Skipped};
 pub use plan::{EntryId, Kept, Plan, PlanItem, Target};

@@ -391,5 +391,9 @@ pub(crate) fn whole(figure: f64) -> u64 {
 /// What others may feel, as a screen shows it.
 pub(crate) fn millis(duration: Duration) -> String {
     let millis = duration.as_secs_f64() * 1e3;
-    if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
+    match millis {
+        0.0..0.1 => format!("{millis:.2} ms"),
+        0.1..10.0 => format!("{millis:.1} ms"),
+        _ => format!("{millis:.0} ms"),
+    }
 }

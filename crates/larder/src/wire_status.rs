@@ -5,7 +5,9 @@ use larder_engine::report::{DiskLine, DuReport, DuRow, State, StatusReport, Stat
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::redis_status::RedisRow;
 use crate::wire::{Document, WireSize, WireTime, path_text};
+use crate::wire_redis_status::WireRedisStatus;
 
 /// Every cache on this machine.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -16,11 +18,21 @@ pub struct StatusDoc {
     /// `dev` or `production`.
     profile: String,
     /// One row a cache.
-    caches: Vec<StatusCache>,
+    caches: Vec<StatusEntry>,
     /// The sum of the rows.
     total: StatusTotal,
     /// The disks that the caches stand on.
     disks: Vec<WireDisk>,
+}
+
+/// A cache of Go's, or a Redis.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum StatusEntry {
+    /// A cache of Go's.
+    Go(Box<StatusCache>),
+    /// A Redis.
+    Redis(Box<WireRedisStatus>),
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -127,10 +139,24 @@ impl From<&StatusReport> for StatusDoc {
             schema: Self::SCHEMA,
             taken_at: WireTime(report.taken_at),
             profile: report.profile.clone(),
-            caches: report.rows.iter().map(StatusCache::from).collect(),
+            caches: report
+                .rows
+                .iter()
+                .map(|row| StatusEntry::Go(Box::new(StatusCache::from(row))))
+                .collect(),
             total: StatusTotal { size: size.into(), reclaimable_bytes: reclaimable },
             disks: report.disks.iter().map(WireDisk::from).collect(),
         }
+    }
+}
+
+impl StatusDoc {
+    /// With the rows of each Redis.
+    #[must_use]
+    pub(crate) fn with_redis(mut self, rows: &[RedisRow]) -> Self {
+        let rows = rows.iter().map(|row| StatusEntry::Redis(Box::new(row.into())));
+        self.caches.extend(rows);
+        self
     }
 }
 

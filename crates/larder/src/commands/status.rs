@@ -6,18 +6,25 @@ use crate::bridge;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::wire_status::StatusDoc;
-use crate::{render_status, verified_file};
+use crate::{redis_status, render_redis_status, render_status, verified_file};
 
 pub(crate) fn run(context: &Context<'_>) -> Result<Exit, CliError> {
     let world = bridge::world(context)?;
     let config = bridge::config(context);
+    // A server that hangs costs its time-out beside the scan, not after it.
+    let asking = redis_status::begin(context);
     let mut report = {
         let _progress = context.progress("Measuring", None);
         status(&world, &config, &context.meter)?
     };
+    let redis = asking.rows();
     verified_file::recall(context.settings().state.as_deref(), &world, &mut report);
-    context
-        .printer
-        .show(|| StatusDoc::from(&report), || render_status::status(&report, &context.screen()));
+    context.printer.show(
+        || StatusDoc::from(&report).with_redis(&redis),
+        || {
+            render_status::status(&report, &context.screen())
+                + &render_redis_status::rows(&redis, &context.screen())
+        },
+    );
     Ok(Exit::Done)
 }

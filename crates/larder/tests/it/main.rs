@@ -14,6 +14,8 @@ mod flow_live;
 mod flow_places;
 mod flow_plan;
 mod flow_prune;
+#[cfg(unix)]
+mod flow_redis;
 mod flow_trash;
 mod flow_verify;
 #[cfg(unix)]

@@ -1,0 +1,211 @@
+//! A Redis from outside: seen, previewed, cleaned, planned, interrupted, resumed, brought back.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use larder_testkit::{RedisServer, free_port};
+use serde_json::Value;
+
+use crate::flow::valid;
+use crate::{Home, Ran};
+
+/// A home whose settings name this server twice, once as production.
+fn home(server: &RedisServer) -> Home {
+    let home = Home::new();
+    let url = server.url();
+    home.write(
+        "config/larder/config.toml",
+        &format!(
+            "[redis.sessions]\nurl = \"{url}/0\"\nbudget = \"100MB\"\n\n\
+             [redis.prod]\nurl = \"{url}/0\"\nprofile = \"production\"\n\n\
+             [redis.gone]\nurl = \"redis://127.0.0.1:{}/0\"\n",
+            free_port()
+        ),
+    );
+    home
+}
+
+fn document(home: &Home, schema: &str, code: i32, args: &[&str]) -> Value {
+    let ran = home.run(&[args, &["--json"]].concat());
+    ran.ends(code);
+    let document = ran.json();
+    valid(schema, &document);
+    document
+}
+
+fn fill(server: &RedisServer, temp: u32, keep: u32) {
+    let mut client = server.client();
+    let key = |name: String| vec!["SET".to_owned(), name, "value".to_owned()];
+    let temp = (0..temp).map(|n| key(format!("temp:{n}")));
+    let all: Vec<_> = temp.chain((0..keep).map(|n| key(format!("keep:{n}")))).collect();
+    client.ask_all(&all);
+}
+
+fn keys(server: &RedisServer) -> i64 {
+    server.client().ask(&["DBSIZE"]).number()
+}
+
+#[test]
+fn every_configured_redis_has_its_row_also_one_that_is_gone() {
+    let server = RedisServer::start();
+    fill(&server, 200, 100);
+    server.client().ask(&["EXPIRE", "keep:0", "1000"]);
+    let before = server.client().ask(&["INFO", "stats"]).text();
+    let home = home(&server);
+    let status = document(&home, "status/1", 0, &["status"]);
+    let row = |name: &str| -> &Value {
+        let caches = status["caches"].as_array().unwrap();
+        caches.iter().find(|cache| cache["cache"] == name).unwrap()
+    };
+    let sessions = row("redis:sessions");
+    assert_eq!((&sessions["keys"], &sessions["persistent_keys"]), (&300.into(), &299.into()));
+    assert_eq!(sessions["budget_bytes"], 100_000_000);
+    assert_eq!(sessions["level"], "healthy");
+    assert_eq!(sessions["partial"], true, "nobody has read a key yet: {sessions:#}");
+    assert_eq!(row("redis:gone")["state"], "unreachable");
+    assert!(row("redis:gone")["score"].is_null());
+    let after = server.client().ask(&["INFO", "stats"]).text();
+    for counter in ["keyspace_hits:", "keyspace_misses:"] {
+        let of =
+            |text: &str| text.lines().find(|line| line.starts_with(counter)).map(str::to_owned);
+        assert_eq!(of(&before), of(&after), "status moved the hit rate");
+    }
+    let screen = home.run(&["status"]);
+    assert!(screen.ends(0).out.contains("redis:sessions"), "{}", screen.out);
+    assert!(screen.out.contains("redis:gone: 127.0.0.1:"), "{}", screen.out);
+}
+
+#[test]
+fn in_dev_it_asks_and_in_production_only_a_plan_removes() {
+    let server = RedisServer::start();
+    fill(&server, 500, 100);
+    let home = home(&server);
+    let clean = ["clean", "redis:sessions", "--match", "temp:*"];
+    home.run(&clean).ends(3);
+    let plan = document(&home, "plan/1", 0, &[&clean[..], &["-n"]].concat());
+    assert_eq!(plan["items"][0]["keys"], 500);
+    assert_eq!(plan["items"][0]["pattern"], "temp:*");
+    let prod = ["clean", "redis:prod", "--match", "temp:*", "--yes"];
+    assert!(home.run(&prod).ends(3).err.contains("approved plan"));
+    assert_eq!(keys(&server), 600, "something went unasked");
+
+    let make = ["plan", "-o", "plan.json", "clean", "redis:prod", "--match", "temp:*"];
+    home.run(&make).ends(0);
+    home.run(&["apply", "plan.json"]).ends(3);
+    home.run(&["approve", "plan.json", "--yes"]).ends(0);
+    let approved = home.read("plan.json");
+    home.write("plan.json", &approved.replace("temp:*", "keep:*"));
+    assert!(home.run(&["apply", "plan.json"]).ends(3).err.contains("changed after"));
+    assert_eq!(keys(&server), 600);
+    home.write("plan.json", &approved);
+    let done = document(&home, "outcome/1", 0, &["apply", "plan.json"]);
+    assert_eq!(done["removed"]["keys"], 500);
+    assert_eq!(keys(&server), 100);
+
+    // In production what went is kept without being asked for.
+    let id = done["trash_id"].as_str().unwrap();
+    let trash = document(&home, "trash/1", 0, &["trash"]);
+    assert_eq!(
+        (&trash["entries"][0]["id"], &trash["entries"][0]["keys"]),
+        (&id.into(), &500.into())
+    );
+    let back = document(&home, "restored/1", 0, &["trash", "restore", id]);
+    assert_eq!((&back["restored"], &back["complete"]), (&500.into(), &true.into()));
+    assert_eq!(keys(&server), 600);
+    assert_eq!(document(&home, "trash/1", 0, &["trash"])["entries"], Value::Array(Vec::new()));
+
+    // Every key in production is a slip of the hand until it is said twice.
+    home.run(&["plan", "-o", "all.json", "clean", "redis:prod", "--match", "*"]).ends(0);
+    home.run(&["approve", "all.json", "--yes"]).ends(0);
+    assert!(home.run(&["apply", "all.json"]).ends(3).err.contains("every key"));
+    assert_eq!(keys(&server), 600);
+}
+
+#[test]
+fn an_interrupt_keeps_the_place_and_what_went_comes_back() {
+    let server = RedisServer::start();
+    fill(&server, 30_000, 50);
+    let home = home(&server);
+    let clean = ["clean", "redis:sessions", "--match", "temp:*", "--yes", "--backup", "--json"];
+    let mut command = std::process::Command::new(&*crate::flow::LARDER);
+    let child = command
+        .args([&clean[..], &["--max-rate", "10000"]].concat())
+        .env_clear()
+        .env("HOME", home.path())
+        .env("XDG_CONFIG_HOME", home.path().join("config"))
+        .env("XDG_STATE_HOME", home.path().join("state"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while keys(&server) > 28_000 {
+        assert!(Instant::now() < until, "it does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let kill = ["-INT".to_owned(), child.id().to_string()];
+    assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    let first: Value = serde_json::from_slice(&output.stdout).unwrap();
+    valid("outcome/1", &first);
+    let removed = first["removed"]["keys"].as_i64().unwrap();
+    let left = keys(&server);
+    assert_eq!(left, 30_050 - removed);
+    assert!(left > 50, "it was too late to interrupt");
+
+    let resume = ["clean", "redis:sessions", "--resume", "--yes", "--backup"];
+    let second = document(&home, "outcome/1", 0, &resume);
+    assert_eq!(second["removed"]["keys"].as_i64().unwrap() + removed, 30_000);
+    assert_eq!(second["redis"][0]["restarts"], 0);
+    assert_eq!(keys(&server), 50);
+    home.run(&resume).ends(2);
+    for outcome in [&first, &second] {
+        let id = outcome["trash_id"].as_str().unwrap();
+        home.run(&["trash", "restore", id]).ends(0);
+    }
+    assert_eq!(keys(&server), 30_050);
+}
+
+#[test]
+fn bad_input_is_an_error_that_tells_no_password() {
+    let server = RedisServer::with(&["--requirepass", "hunter2"]);
+    let home = home(&server);
+    let told = |ran: &Ran| assert!(!format!("{ran:?}").contains("hunter"), "{ran:?}");
+    for (args, code) in [
+        (&["clean", "redis:sessions"][..], 2),
+        (&["clean", "redis:sessions", "--match", ""], 2),
+        (&["clean", "redis:session", "--match", "x"], 2),
+        (&["clean", "redis:sessions", "build", "--match", "x"], 2),
+        (&["clean", "build", "--match", "x"], 2),
+        (&["clean", "redis:sessions", "--match", "x", "--type", "sting"], 2),
+        (&["clean", "redis://:hunter3@127.0.0.1", "--match", "x"], 2),
+        (&["clean", "redis:gone", "--match", "x", "-n"], 6),
+        (&["clean", "redis:sessions", "--match", "x", "-n"], 6),
+        (&["clean", "redis:sessions", "--resume"], 2),
+    ] {
+        let ran = home.run(args);
+        ran.ends(code);
+        assert!(ran.err.starts_with("error: "), "{args:?}: {ran:?}");
+        told(&ran);
+    }
+    let url = server.url();
+    let with = |password: &str| {
+        let args = ["clean", &url, "--match", "x", "-n"];
+        let output = home.command(&args).env("REDISCLI_AUTH", password).output().unwrap();
+        home.ran(output)
+    };
+    let wrong = with("hunter3");
+    assert!(wrong.ends(6).err.contains("refuses the login"), "{wrong:?}");
+    told(&wrong);
+    with("hunter2").ends(0);
+    let file = home.write("secret", "hunter2\n");
+    let ran = home
+        .command(&["status", "--json"])
+        .env("LARDER_REDIS_SESSIONS_PASSWORD_FILE", file)
+        .output()
+        .unwrap();
+    let ran = home.ran(ran);
+    told(&ran);
+    assert!(ran.json()["caches"].to_string().contains("\"keys\":0"), "{ran:?}");
+}
