@@ -6,6 +6,9 @@
 //!
 //! Leaves out: settings, screens and files other than what it is handed.
 
+pub mod audit;
+mod audit_findings;
+pub mod audit_settings;
 pub mod clean;
 mod clean_node;
 mod clean_remove;
@@ -19,6 +22,7 @@ pub mod info;
 pub mod link;
 pub mod measure;
 pub mod pace;
+pub mod prefixes;
 pub mod preview;
 pub mod probe;
 pub mod reservoir;
@@ -28,6 +32,7 @@ pub mod slot;
 pub mod undo;
 pub mod undo_file;
 
+pub use audit::{Audit, BigKey, audit};
 pub use clean::{CleanOptions, Cleaned, Keep, NodeCleaned, Stopped, Undo, UndoFailed, Work, clean};
 pub use deployment::{Deployment, Missing, Node, Shape};
 pub use endpoint::{Endpoint, EndpointError, Secret, Timeouts, Tls};

@@ -25,7 +25,7 @@ const STYLES: Styles = Styles::styled()
 
 const AFTER_HELP: &str = "\
 Caches: build, test, fuzz (in GOCACHE), mod, toolchain, vcs, sumdb (in GOMODCACHE);
-        go means all of them but sumdb.
+        go means all of them but sumdb. A Redis: redis:NAME of the settings, or its URL.
 
 Examples:
   larder                                   what there is, and what could go
@@ -131,6 +131,9 @@ pub enum Command {
     /// Apply a plan, checking it and each of its items again
     #[command(after_help = crate::help::APPLY)]
     Apply(ApplyArgs),
+    /// Say why a Redis is in the state that it is in, and what to do about it
+    #[command(after_help = crate::help::AUDIT)]
+    Audit(AuditArgs),
     /// Hold every byte of the caches against what it should be
     #[command(after_help = crate::help::VERIFY)]
     Verify(VerifyArgs),
@@ -170,6 +173,17 @@ pub struct DuArgs {
     #[arg(long, value_name = "KEY", hide_possible_values = true)]
     pub by: Option<ByArg>,
     /// Show the largest so many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+}
+
+/// `larder audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// The Redis: redis:NAME of the settings, or a URL without a password
+    #[arg(value_name = "REDIS")]
+    pub cache: String,
+    /// Show so many prefixes
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod audit;
 mod clean;
 mod completions;
 mod config;
@@ -33,6 +34,7 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
     match cli.command {
         None | Some(Command::Status) => status::run(&context()?),
         Some(Command::Du(args)) => du::run(&context()?, &args),
+        Some(Command::Audit(args)) => audit::run(&context()?, &args),
         Some(Command::Clean(args)) => clean::run(&context()?, &args),
         Some(Command::Prune(args)) => prune::run(&context()?, &args),
         Some(Command::Plan(args)) => plan::run(&context()?, &args),

@@ -20,6 +20,14 @@ Examples:
   larder du build --by package --top 10
   larder du mod --by module";
 
+pub(crate) const AUDIT: &str = "\
+Every key's memory is asked for, which counts as no use of it; some are looked at closely. Ends in
+1 where something should be done.
+
+Examples:
+  larder audit redis:sessions
+  larder audit redis://127.0.0.1:6379/0 --json | jq '.findings[].remedy'";
+
 pub(crate) const CLEAN: &str = "\
 In the production profile nothing is removed but by an approved plan.
 

@@ -10,6 +10,7 @@ use larder_core::{Size, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use crate::wire_audit::AuditDoc;
 pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
 pub use crate::wire_download::DownloadDoc;
 pub use crate::wire_heal::HealDoc;
@@ -110,6 +111,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<PlanDoc>(),
         schema_of::<RestoredDoc>(),
         schema_of::<StatusDoc>(),
+        schema_of::<AuditDoc>(),
         schema_of::<TrashDoc>(),
         schema_of::<VerifyDoc>(),
         schema_of::<WrittenDoc>(),

@@ -1,5 +1,6 @@
 //! Held against real servers.
 
+mod audit;
 mod clean;
 mod glob;
 mod link;
