@@ -29,6 +29,7 @@ pub mod reservoir;
 pub mod scan;
 pub mod select;
 pub mod slot;
+pub mod slowlog;
 pub mod undo;
 pub mod undo_file;
 

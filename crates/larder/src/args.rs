@@ -134,6 +134,9 @@ pub enum Command {
     /// Say why a Redis is in the state that it is in, and what to do about it
     #[command(after_help = crate::help::AUDIT)]
     Audit(AuditArgs),
+    /// Show a Redis' slow commands by pattern, who sends them, and the way out
+    #[command(after_help = crate::help::SLOWLOG)]
+    Slowlog(SlowlogArgs),
     /// Hold every byte of the caches against what it should be
     #[command(after_help = crate::help::VERIFY)]
     Verify(VerifyArgs),
@@ -184,6 +187,20 @@ pub struct AuditArgs {
     #[arg(value_name = "REDIS")]
     pub cache: String,
     /// Show so many prefixes
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+}
+
+/// `larder slowlog`.
+#[derive(Debug, Args)]
+pub struct SlowlogArgs {
+    /// The Redis: redis:NAME of the settings, or a URL without a password
+    #[arg(value_name = "REDIS")]
+    pub cache: String,
+    /// Show entries as they come, until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
+    /// Show so many patterns
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
 }

@@ -15,6 +15,7 @@ mod init;
 mod man;
 mod plan;
 mod prune;
+mod slowlog;
 mod status;
 mod trash;
 mod verify;
@@ -35,6 +36,7 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         None | Some(Command::Status) => status::run(&context()?),
         Some(Command::Du(args)) => du::run(&context()?, &args),
         Some(Command::Audit(args)) => audit::run(&context()?, &args),
+        Some(Command::Slowlog(args)) => slowlog::run(&context()?, &args),
         Some(Command::Clean(args)) => clean::run(&context()?, &args),
         Some(Command::Prune(args)) => prune::run(&context()?, &args),
         Some(Command::Plan(args)) => plan::run(&context()?, &args),

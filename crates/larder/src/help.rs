@@ -28,6 +28,14 @@ Examples:
   larder audit redis:sessions
   larder audit redis://127.0.0.1:6379/0 --json | jq '.findings[].remedy'";
 
+pub(crate) const SLOWLOG: &str = "\
+Of a command only its name and the shape of its key are shown, never a value or a password. Entries
+are kept in larder's state folder, past the server's own ring.
+
+Examples:
+  larder slowlog redis:sessions
+  larder slowlog redis:sessions --follow";
+
 pub(crate) const CLEAN: &str = "\
 In the production profile nothing is removed but by an approved plan.
 

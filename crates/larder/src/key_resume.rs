@@ -51,9 +51,14 @@ impl ResumeFile {
 
 /// The file of this Redis.
 pub(crate) fn path(state: &Path, target: &RedisTarget) -> PathBuf {
-    let digest = Sha256::digest(target.endpoint.url().as_bytes());
+    state.join("redis").join(format!("resume-{}.json", file_name(&target.endpoint.url())))
+}
+
+/// A name for files about the Redis at this URL.
+pub(crate) fn file_name(url: &str) -> String {
+    let digest = Sha256::digest(url.as_bytes());
     let name = digest.iter().take(6).fold(0_u64, |name, byte| name << 8 | u64::from(*byte));
-    state.join("redis").join(format!("resume-{name:012x}.json"))
+    format!("{name:012x}")
 }
 
 /// Reads it.

@@ -16,6 +16,7 @@ pub use crate::wire_download::DownloadDoc;
 pub use crate::wire_heal::HealDoc;
 pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
+pub use crate::wire_slowlog::SlowlogDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
 pub use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc};
 pub use crate::wire_verify::VerifyDoc;
@@ -112,6 +113,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<RestoredDoc>(),
         schema_of::<StatusDoc>(),
         schema_of::<AuditDoc>(),
+        schema_of::<SlowlogDoc>(),
         schema_of::<TrashDoc>(),
         schema_of::<VerifyDoc>(),
         schema_of::<WrittenDoc>(),

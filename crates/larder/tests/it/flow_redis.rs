@@ -209,3 +209,38 @@ fn bad_input_is_an_error_that_tells_no_password() {
     told(&ran);
     assert!(ran.json()["caches"].to_string().contains("\"keys\":0"), "{ran:?}");
 }
+
+#[test]
+fn slow_commands_are_told_by_pattern_with_their_sender_and_no_secret() {
+    let slow = ["--slowlog-log-slower-than", "0", "--slowlog-max-len", "64"];
+    let server = RedisServer::with(&slow);
+    let home = home(&server);
+    let mut client = server.client();
+    client.ask(&["ACL", "SETUSER", "batch", "on", ">hunter2", "~*", "+@all"]);
+    client.ask(&["AUTH", "batch", "hunter2"]);
+    client.ask(&["CLIENT", "SETNAME", "nightly"]);
+    client.ask(&["SET", "user:17", "hunter2-value"]);
+    (0..5).for_each(|n| drop(client.ask(&["KEYS", &format!("report:{n}:*")])));
+    let first = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    let keys = |document: &Value| -> Value {
+        let patterns = document["patterns"].as_array().unwrap();
+        patterns.iter().find(|p| p["pattern"] == "KEYS report:{n}:*").unwrap().clone()
+    };
+    assert_eq!(keys(&first)["count"], 5, "{first:#}");
+    let sender = &keys(&first)["senders"][0];
+    assert_eq!((&sender["name"], &sender["user"]), (&"nightly".into(), &"batch".into()));
+    assert!(keys(&first)["remedy"].as_str().unwrap().starts_with("SCAN"));
+    assert!(!first.to_string().contains("hunter"), "{first:#}");
+
+    // What the ring has dropped since is still known; what came and went unseen is counted.
+    (0..200).for_each(|n| drop(client.ask(&["GET", &format!("user:{n}")])));
+    let second = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    assert_eq!(keys(&second)["count"], 5, "{second:#}");
+    assert!(second["lost"].as_u64().unwrap() > 100, "{second:#}");
+    let screen = home.run(&["slowlog", "redis:sessions"]);
+    assert!(screen.ends(0).out.contains("from 127.0.0.1, nightly, user batch"), "{}", screen.out);
+
+    server.client().ask(&["ACL", "SETUSER", "default", "-slowlog"]);
+    let denied = home.run(&["slowlog", "redis:sessions"]);
+    assert!(denied.ends(6).err.contains("+slowlog|get"), "{denied:?}");
+}
