@@ -16,6 +16,7 @@ pub mod goproxy;
 mod gosumdb;
 mod hosts;
 mod http_proxy;
+mod names;
 mod netrc;
 pub mod note;
 mod once;

@@ -14,15 +14,17 @@ use std::time::Duration;
 
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 use url::Url;
 
 use crate::auth::Auth;
-use crate::hosts::{Hosts, Slot};
+use crate::hosts::{Hosts, Slot, host_of};
 use crate::http_proxy::HttpProxies;
+use crate::names::Names;
 use crate::settings::NetSettings;
 pub(crate) use crate::web_error::{Failure, WebError, redacted};
-use crate::web_error::{broken, refused, status_error};
+use crate::web_error::{broken, is_unconnected, refused, status_error};
 
 /// How patient and how greedy we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,7 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) struct Web {
     agent: Agent,
+    names: Names,
     proxies: HttpProxies,
     auth: Auth,
     hosts: Hosts,
@@ -108,8 +111,10 @@ impl Web {
             .max_idle_connections_per_host(jobs)
             .max_idle_connections(jobs.saturating_mul(4))
             .build();
+        let names = Names::default();
         Ok(Self {
-            agent: config.new_agent(),
+            agent: Agent::with_parts(config, DefaultConnector::default(), names.clone()),
+            names,
             proxies: HttpProxies::new(settings)?,
             auth: Auth::new(settings)?,
             hosts: Hosts::new(jobs),
@@ -258,9 +263,22 @@ impl Web {
                 request = request.header(header::IF_RANGE, etag);
             }
         }
+        if let Some(why) = self.hosts.given_up(url) {
+            let why = format!("{why}; this host is not asked again");
+            return Err(WebError::new(Failure::Unreachable, url, why));
+        }
         let proxy = self.proxies.before(url).cloned();
         let request = request.config().proxy(proxy).timeout_global(whole).build();
-        request.call().map_err(|error| broken(url, &error))
+        let answer = request.call();
+        let broken = answer.map_err(|error| (is_unconnected(&error), broken(url, &error)));
+        match &broken {
+            Err((true, error)) => {
+                self.names.forget(&host_of(url));
+                self.hosts.not_reached(url, &error.why);
+            }
+            _ => self.hosts.reached(url),
+        }
+        broken.map_err(|(_, error)| error)
     }
 }
 

@@ -94,6 +94,25 @@ pub(crate) fn broken(url: &Url, error: &ureq::Error) -> WebError {
     WebError { again, ..WebError::new(Failure::Unreachable, url, why) }
 }
 
+/// Whether nobody could even be spoken to.
+pub(crate) fn is_unconnected(error: &ureq::Error) -> bool {
+    use io::ErrorKind;
+    match error {
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::NotFound
+                | ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::NetworkDown
+                | ErrorKind::AddrNotAvailable
+        ),
+        ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => true,
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+        _ => false,
+    }
+}
+
 /// What went wrong on the way, and whether asking again may help. A host that cannot be reached
 /// at all is not asked again: the list may have another.
 fn explain(error: &ureq::Error) -> (String, Option<Duration>) {
