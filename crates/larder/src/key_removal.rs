@@ -382,6 +382,26 @@ pub(crate) fn limits(settings: &RedisSettings, pace: &PaceArgs) -> Limits {
     }
 }
 
+/// What selects keys, as flags of the command line.
+pub(crate) fn flags(selection: &KeySelection) -> String {
+    let mut text = format!("--match '{}'", selection.pattern.escape_ascii());
+    let mut add = |flag: &str, value: String| text = format!("{text} --{flag} {value}");
+    for pattern in &selection.exclude {
+        add("exclude", format!("'{}'", pattern.escape_ascii()));
+    }
+    selection.kind.iter().for_each(|kind| add("type", kind.clone()));
+    for (flag, least) in [("idle", selection.idle), ("older-than", selection.older_than)] {
+        if let Some(least) = least {
+            add(flag, larder_core::time::Typed(least).to_string());
+        }
+    }
+    selection.larger_than.iter().for_each(|bytes| add("larger-than", format!("{bytes}B")));
+    if selection.persistent {
+        text.push_str(" --persistent");
+    }
+    text
+}
+
 /// A figure that is at least zero as a whole number.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 pub(crate) fn whole(figure: f64) -> u64 {

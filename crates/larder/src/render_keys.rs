@@ -190,7 +190,7 @@ fn done_one(one: &Done, spent: Duration, screen: &Screen) -> String {
     }
     let restarts: u32 = cleaned.nodes.iter().map(|node| node.restarts).sum();
     if restarts > 0 {
-        let _ = writeln!(text, "The server was replaced by another: began again {restarts} times.");
+        let _ = writeln!(text, "The server was replaced by another, so the pass began again.");
     }
     for node in &cleaned.nodes {
         for (key, why) in node.skipped.iter().take(10) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use larder_core::{Allocated, CacheKind, Plan, PlanItem, Size, Target, Time};
+use larder_core::{Allocated, CacheKind, KeysItem, Plan, PlanItem, Size, Target, Time};
 
 use crate::printer::{COMMAND, Screen};
 use crate::table::{Align, Column, Table};
@@ -14,6 +14,9 @@ const ROWS: usize = 10;
 
 /// What would go under a plan.
 pub fn preview(plan: &Plan, screen: &Screen) -> String {
+    if !plan.keys.is_empty() {
+        return plan.keys.iter().map(|item| keys(item, screen)).collect();
+    }
     if plan.items.is_empty() {
         return format!("Nothing to remove.\n{}", kept(plan, screen));
     }
@@ -22,6 +25,19 @@ pub fn preview(plan: &Plan, screen: &Screen) -> String {
     text.push_str(&items(plan, screen));
     text.push_str(&kept(plan, screen));
     text
+}
+
+/// Which keys of a Redis would go: what a person has to know to approve it.
+fn keys(item: &KeysItem, screen: &Screen) -> String {
+    let head = format!(
+        "Would remove {} of {} at {}, about {}.",
+        counted(item.keys, "key", "keys"),
+        plain(&item.cache),
+        plain(&item.url),
+        screen.units.show(item.estimated_bytes),
+    );
+    let flags = crate::key_removal::flags(&item.selection);
+    format!("{}\n  {}\n", wrapped(&head, 0, screen.width), plain(&flags))
 }
 
 /// The last line of `-n`.

@@ -92,6 +92,10 @@ fn in_dev_it_asks_and_in_production_only_a_plan_removes() {
     let make = ["plan", "-o", "plan.json", "clean", "redis:prod", "--match", "temp:*"];
     home.run(&make).ends(0);
     home.run(&["apply", "plan.json"]).ends(3);
+    // Whoever approves it is told what it takes.
+    let asked = home.run(&["approve", "plan.json"]);
+    assert!(asked.ends(3).err.contains("500 keys of redis:prod"), "{asked:?}");
+    assert!(asked.err.contains("--match 'temp:*'"), "{asked:?}");
     home.run(&["approve", "plan.json", "--yes"]).ends(0);
     let approved = home.read("plan.json");
     home.write("plan.json", &approved.replace("temp:*", "keep:*"));
