@@ -40,20 +40,20 @@ impl std::fmt::Debug for CleanOptions<'_> {
 
 /// Keeps what is about to be removed.
 pub trait Undo: Sync {
-    /// Keeps these keys, durably when it returns, and says for each whether it may go. They are
-    /// read over `link`, which watches them.
-    fn keep(&self, link: &mut Link, keys: &[Vec<u8>]) -> Result<Vec<Keep>, UndoFailed>;
+    /// Keeps these keys, durably when it returns. They are read over `link`, which watches them.
+    fn keep(&self, link: &mut Link, keys: &[Vec<u8>]) -> Result<Kept, UndoFailed>;
+
+    /// Takes back what was kept: somebody changed one of the keys, so none of them went.
+    fn void(&self, kept: &Kept) -> Result<(), UndoFailed>;
 }
 
-/// Whether a key may go.
+/// What was kept in one go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// It is kept.
-    Kept,
-    /// It was gone already.
-    Gone,
-    /// It could not be kept, so it stays.
-    Refused(String),
+pub struct Kept {
+    /// Which go it was.
+    pub ticket: u64,
+    /// For each key whether it was there.
+    pub there: Vec<bool>,
 }
 
 /// Why nothing can be kept any more.
@@ -83,10 +83,6 @@ pub struct Stopped {
 /// Counters that the workers add to and a screen reads, and the wish to stop.
 #[derive(Debug, Default)]
 pub struct Work {
-    /// Keys that were looked at, by the server's own count of a page.
-    pub seen: AtomicU64,
-    /// Keys that matched.
-    pub matched: AtomicU64,
     /// Keys that are gone.
     pub removed: AtomicU64,
     /// What others feel now at the 99th percentile, in microseconds, on the slowest node.
@@ -113,8 +109,6 @@ pub struct NodeCleaned {
     pub address: String,
     /// Keys that are gone.
     pub removed: u64,
-    /// Keys that matched by name and were looked at closer.
-    pub looked_at: u64,
     /// Keys that stay, with the reason; the first so many of each reason.
     pub skipped: Vec<(Vec<u8>, String)>,
     /// How many stay for a reason in [`NodeCleaned::skipped`], all of them counted.

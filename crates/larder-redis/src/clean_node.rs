@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use redis::{Pipeline, Value};
+use redis::Value;
 
 use crate::clean::{CleanOptions, NodeCleaned, Stopped, UndoFailed, Work};
 use crate::clean_remove::Remover;
@@ -68,7 +68,6 @@ impl<'a> NodeCleaner<'a> {
         let done = NodeCleaned {
             address: node.address().to_owned(),
             removed: 0,
-            looked_at: 0,
             skipped: Vec::new(),
             skipped_count: 0,
             idle: Felt::default(),
@@ -245,8 +244,6 @@ impl<'a> NodeCleaner<'a> {
             Some(_) => Duration::ZERO,
             None => begun.elapsed().saturating_sub(run.probe.idle().p50),
         };
-        let looked_at = run.scan.count() as u64;
-        self.work.seen.fetch_add(looked_at, Ordering::Relaxed);
         let selection = self.options.selection;
         keys.retain(|key| selection.takes_name(key));
         let wants = selection.wants();
@@ -256,11 +253,9 @@ impl<'a> NodeCleaner<'a> {
                 let facts = look_up(&mut run.link, some, wants, &mut self.done.caused)?;
                 fits.extend(facts.iter().map(|facts| selection.takes(facts)));
             }
-            self.done.looked_at += keys.len() as u64;
             let mut fits = fits.into_iter();
             keys.retain(|_| fits.next().unwrap_or(false));
         }
-        self.work.matched.fetch_add(keys.len() as u64, Ordering::Relaxed);
         Ok((keys, busy))
     }
 
@@ -346,18 +341,4 @@ fn memory(info: &Info) -> (u64, u64) {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Sends the same command for each key at once.
-pub(crate) fn each(command: &[&str], keys: &[Vec<u8>]) -> Pipeline {
-    let mut pipe = Pipeline::with_capacity(keys.len());
-    for key in keys {
-        let Some((name, rest)) = command.split_first() else { break };
-        let line = pipe.cmd(name);
-        for word in rest {
-            line.arg(*word);
-        }
-        line.arg(key);
-    }
-    pipe
 }

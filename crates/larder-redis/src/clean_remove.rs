@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
 
-use crate::clean::{Keep, Undo, UndoFailed};
-use crate::clean_node::each;
+use crate::clean::{Undo, UndoFailed};
 use crate::error::RedisError;
 use crate::info::Info;
 use crate::link::Link;
@@ -137,10 +136,9 @@ impl Remover {
         if keys.is_empty() {
             return Ok(());
         }
-        let together = if self.cluster { 1 } else { TOGETHER };
-        let answers = link.ask_all(&self.removal(keys, together))?;
+        let answers = link.ask_all(&self.removal(keys))?;
         let mut denied = false;
-        for (some, answer) in keys.chunks(together).zip(answers) {
+        for (some, answer) in keys.chunks(self.together()).zip(answers) {
             match answer {
                 Ok(answer) => gone.removed += count(&answer),
                 Err(error) if error.is_missing_right() && self.unlink => denied = true,
@@ -159,10 +157,15 @@ impl Remover {
         Ok(())
     }
 
-    fn removal(&self, keys: &[Vec<u8>], together: usize) -> Pipeline {
+    /// Keys in one command: in a cluster they lie in different slots.
+    fn together(&self) -> usize {
+        if self.cluster { 1 } else { TOGETHER }
+    }
+
+    fn removal(&self, keys: &[Vec<u8>]) -> Pipeline {
         let name = if self.unlink { "UNLINK" } else { "DEL" };
-        let mut pipe = Pipeline::with_capacity(keys.len().div_ceil(together));
-        for some in keys.chunks(together) {
+        let mut pipe = Pipeline::with_capacity(keys.len().div_ceil(self.together()));
+        for some in keys.chunks(self.together()) {
             let command = pipe.cmd(name);
             for key in some {
                 command.arg(key);
@@ -196,18 +199,14 @@ impl Remover {
         gone: &mut Gone,
     ) -> Result<(), UndoFailed> {
         for _ in 0..3 {
-            for answer in link.ask_all(&each(&["WATCH"], keys))? {
-                answer?;
+            let mut watch = redis::cmd("WATCH");
+            for key in keys {
+                watch.arg(key);
             }
+            let _: Value = link.ask(&watch)?;
             let kept = undo.keep(link, keys)?;
-            let mut going = Vec::with_capacity(keys.len());
-            for (key, kept) in keys.iter().zip(kept) {
-                match kept {
-                    Keep::Kept => going.push(key.clone()),
-                    Keep::Gone => {}
-                    Keep::Refused(why) => gone.skipped.push((key.clone(), why)),
-                }
-            }
+            let there = keys.iter().zip(&kept.there).filter(|(_, there)| **there);
+            let going: Vec<Vec<u8>> = there.map(|(key, _)| key.clone()).collect();
             if going.is_empty() {
                 let _: Value = link.ask(&redis::cmd("UNWATCH"))?;
                 return Ok(());
@@ -216,7 +215,7 @@ impl Remover {
                 gone.removed += removed;
                 return Ok(());
             }
-            gone.skipped.retain(|(key, _)| !keys.contains(key));
+            undo.void(&kept)?;
         }
         if let [key] = keys {
             let why = "somebody keeps changing it".to_owned();
@@ -235,10 +234,9 @@ impl Remover {
         link: &mut Link,
         keys: &[Vec<u8>],
     ) -> Result<Option<u64>, RedisError> {
-        let together = if self.cluster { 1 } else { TOGETHER };
         let mut pipe = Pipeline::new();
         pipe.cmd("MULTI");
-        for command in self.removal(keys, together).cmd_iter() {
+        for command in self.removal(keys).cmd_iter() {
             pipe.add_command(command.clone());
         }
         pipe.cmd("EXEC");

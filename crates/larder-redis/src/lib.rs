@@ -34,7 +34,7 @@ pub mod undo;
 pub mod undo_file;
 
 pub use audit::{Audit, BigKey, audit};
-pub use clean::{CleanOptions, Cleaned, Keep, NodeCleaned, Stopped, Undo, UndoFailed, Work, clean};
+pub use clean::{CleanOptions, Cleaned, Kept, NodeCleaned, Stopped, Undo, UndoFailed, Work, clean};
 pub use deployment::{Deployment, Missing, Node, Shape};
 pub use endpoint::{Endpoint, EndpointError, Secret, Timeouts, Tls};
 pub use error::RedisError;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::{Pipeline, Value};
 
-use crate::clean::{Keep, Undo, UndoFailed};
+use crate::clean::{Kept, Undo, UndoFailed};
 use crate::deployment::{Deployment, Node};
 use crate::error::RedisError;
 use crate::info::Info;
@@ -86,22 +86,23 @@ impl UndoStore {
 }
 
 impl Undo for UndoStore {
-    fn keep(&self, link: &mut Link, keys: &[Vec<u8>]) -> Result<Vec<Keep>, UndoFailed> {
+    fn keep(&self, link: &mut Link, keys: &[Vec<u8>]) -> Result<Kept, UndoFailed> {
         let read = self.read(link, keys)?;
-        let kept = read.iter().map(|record| match record {
-            Some(_) => Keep::Kept,
-            None => Keep::Gone,
-        });
-        let kept = kept.collect();
+        let there = read.iter().map(Option::is_some).collect();
         let records: Vec<Record> = read.into_iter().flatten().collect();
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.put(&records).map_err(|error| {
-            UndoFailed::File(format!(
-                "the undo file cannot be written, so nothing more goes: {error}"
-            ))
-        })?;
-        Ok(kept)
+        Ok(Kept { ticket: writer.put(&records).map_err(|error| unwritable(&error))?, there })
     }
+
+    fn void(&self, kept: &Kept) -> Result<(), UndoFailed> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = kept.there.iter().filter(|there| **there).count() as u64;
+        writer.void(kept.ticket, records).map_err(|error| unwritable(&error))
+    }
+}
+
+fn unwritable(error: &std::io::Error) -> UndoFailed {
+    UndoFailed::File(format!("the undo file cannot be written, so nothing more goes: {error}"))
 }
 
 /// What bringing back did.

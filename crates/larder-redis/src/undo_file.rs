@@ -2,14 +2,16 @@
 //! one, so that a file that was cut off anywhere gives back everything up to there.
 //!
 //! `larder keys 1\n`, then frames: length and CRC-32 of what follows as little-endian 32-bit
-//! numbers, and that, deflated: one byte for what it is (`H` header, `K` keys, `E` end), and the
-//! header as JSON, the records one after the other, or the number of keys. A record is: lengths
+//! numbers, and that, deflated: one byte for what it is (`H` header, `K` keys, `V` void, `E` end),
+//! and the header as JSON, the records one after the other, which of the `K` frames (LEB128, from 0) is
+//! void because its keys did not go, or the number of keys in those that count. A record is: lengths
 //! of key and payload (LEB128), expiry (LEB128, milliseconds since 1970, 0 for none), idle
 //! seconds and frequency (LEB128, one more than the number, 0 for unknown), key, payload of
 //! `DUMP`.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Write as _};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use flate2::{Compression, Crc, read::DeflateDecoder, write::DeflateEncoder};
@@ -56,6 +58,8 @@ pub struct Record {
 pub struct UndoWriter {
     file: File,
     keys: u64,
+    /// `K` frames written.
+    frames: u64,
     bytes: u64,
 }
 
@@ -72,15 +76,16 @@ impl UndoWriter {
         }
         let mut file = options.open(path)?;
         file.write_all(MAGIC)?;
-        let mut writer = Self { file, keys: 0, bytes: MAGIC.len() as u64 };
+        let mut writer = Self { file, keys: 0, frames: 0, bytes: MAGIC.len() as u64 };
         writer.frame(b'H', &serde_json::to_vec(header)?)?;
         Ok(writer)
     }
 
-    /// Writes records; they are on the disk when it returns.
-    pub fn put(&mut self, records: &[Record]) -> io::Result<()> {
+    /// Writes records; they are on the disk when it returns. The ticket is for [`Self::void`].
+    pub fn put(&mut self, records: &[Record]) -> io::Result<u64> {
+        let ticket = self.frames;
         if records.is_empty() {
-            return Ok(());
+            return Ok(ticket);
         }
         let mut bytes = Vec::new();
         for record in records {
@@ -94,6 +99,16 @@ impl UndoWriter {
         }
         self.frame(b'K', &bytes)?;
         self.keys += records.len() as u64;
+        self.frames += 1;
+        Ok(ticket)
+    }
+
+    /// Takes back the so many records of a ticket: their keys did not go.
+    pub fn void(&mut self, ticket: u64, records: u64) -> io::Result<()> {
+        let mut which = Vec::new();
+        number(&mut which, ticket);
+        self.frame(b'V', &which)?;
+        self.keys -= records;
         Ok(())
     }
 
@@ -154,7 +169,12 @@ pub enum UndoFileError {
 pub struct UndoReader {
     file: BufReader<File>,
     header: UndoHeader,
+    /// Records that count, so far.
     read: u64,
+    /// `K` frames so far.
+    frames: u64,
+    /// Those that do not count; `None` before the first was read.
+    void: Option<HashSet<u64>>,
     whole: bool,
 }
 
@@ -173,7 +193,7 @@ impl UndoReader {
                 .map_err(|_| UndoFileError::Damaged("its header cannot be read"))?,
             _ => return Err(UndoFileError::Damaged("its header is missing")),
         };
-        Ok(Self { file, header, read: 0, whole: false })
+        Ok(Self { file, header, read: 0, frames: 0, void: None, whole: false })
     }
 
     /// What the file is about.
@@ -186,9 +206,39 @@ impl UndoReader {
         self.whole
     }
 
+    /// The frames that a later one voids. What is damaged is told when it is come to.
+    fn look_ahead(&mut self) -> Result<HashSet<u64>, UndoFileError> {
+        let here = self.file.stream_position()?;
+        let mut void = HashSet::new();
+        while let Ok(Some((kind, content))) = frame(&mut self.file) {
+            if kind == b'V' {
+                void.extend(take(&mut content.as_slice()));
+            }
+        }
+        self.file.seek(SeekFrom::Start(here))?;
+        Ok(void)
+    }
+
     /// The next records; `None` at the end, also where the file was cut off.
     pub fn next_records(&mut self) -> Result<Option<Vec<Record>>, UndoFileError> {
-        let Some((kind, content)) = frame(&mut self.file)? else { return Ok(None) };
+        let void = match self.void.take() {
+            Some(void) => void,
+            None => self.look_ahead()?,
+        };
+        let void = self.void.insert(void);
+        let (kind, content) = loop {
+            match frame(&mut self.file)? {
+                None => return Ok(None),
+                Some((b'K', content)) => {
+                    self.frames += 1;
+                    if !void.contains(&(self.frames - 1)) {
+                        break (b'K', content);
+                    }
+                }
+                Some((b'V', _)) => {}
+                Some(other) => break other,
+            }
+        };
         let mut rest = content.as_slice();
         match kind {
             b'K' => {
@@ -355,6 +405,22 @@ mod tests {
                 Err(error) => panic!("cut at {length}: {error}"),
             }
         }
+    }
+
+    #[test]
+    fn what_was_voided_does_not_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let mut writer = UndoWriter::create(&path, &header()).unwrap();
+        writer.put(&records(0)).unwrap();
+        let ticket = writer.put(&records(10)).unwrap();
+        writer.put(&records(20)).unwrap();
+        writer.void(ticket, 10).unwrap();
+        writer.put(&records(30)).unwrap();
+        assert_eq!(writer.keys(), 30);
+        writer.finish().unwrap();
+        let left: Vec<Record> = [0, 20, 30].into_iter().flat_map(records).collect();
+        assert_eq!(read(&path).unwrap(), (left, true));
     }
 
     #[test]

@@ -20,6 +20,15 @@ fn run(deployment: &Deployment, selection: &Selection, work: &Work, resume: &[St
     clean(deployment, options, work, &|_| ())
 }
 
+/// Waits until so many keys are gone.
+fn wait_for(work: &Work, removed: u64) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while work.removed.load(std::sync::atomic::Ordering::Relaxed) < removed {
+        assert!(Instant::now() < until, "it does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Keys of every type, names of every byte, some with a time to live.
 fn fill(client: &mut RedisClient) {
     let mut commands: Vec<Vec<Vec<u8>>> = Vec::new();
@@ -147,11 +156,7 @@ fn what_was_stopped_goes_on_where_it_was() {
     };
     let first = std::thread::scope(|scope| {
         let cleaner = scope.spawn(|| clean(&found, options, &work, &|_| ()));
-        let until = Instant::now() + Duration::from_secs(20);
-        while work.removed.load(std::sync::atomic::Ordering::Relaxed) < 5000 {
-            assert!(Instant::now() < until, "it does not begin");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&work, 5000);
         meter.stop();
         cleaner.join().unwrap()
     });
@@ -186,11 +191,7 @@ fn a_server_that_was_killed_and_came_back_is_gone_through_again() {
     let work = Work::default();
     let cleaned = std::thread::scope(|scope| {
         let cleaner = scope.spawn(|| clean(&found, options, &work, &|_| ()));
-        let until = Instant::now() + Duration::from_secs(20);
-        while work.removed.load(std::sync::atomic::Ordering::Relaxed) < 3000 {
-            assert!(Instant::now() < until, "it does not begin");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&work, 3000);
         server.restart();
         cleaner.join().unwrap()
     });
