@@ -77,22 +77,6 @@ impl Link {
         self.read(value, &name(command))
     }
 
-    /// As [`Link::ask`], with another limit for the answer.
-    pub fn ask_within<T: FromRedisValue>(
-        &mut self,
-        command: &Cmd,
-        within: Duration,
-    ) -> Result<T, RedisError> {
-        self.limit(within)?;
-        let asked = command.query::<Value>(self.connected()?);
-        let value = asked.map_err(|error| self.failed(&name(command), within, &error));
-        let value = value.inspect_err(|error| self.forget_after(error));
-        if self.connection.is_some() {
-            self.limit(self.endpoint.timeouts.answer)?;
-        }
-        self.read(value?, &name(command))
-    }
-
     /// Sends all at once and waits for an answer to each. An error that the server answers to one
     /// stands in that one's place.
     pub fn ask_all(
@@ -137,11 +121,6 @@ impl Link {
             // The library's words repeat the value, which may be anybody's data.
             why: error.to_string().split('(').next().unwrap_or_default().trim().to_owned(),
         })
-    }
-
-    fn limit(&mut self, within: Duration) -> Result<(), RedisError> {
-        let set = self.connected()?.set_read_timeout(Some(within));
-        set.map_err(|error| self.failed("PING", within, &error))
     }
 
     fn forget_after(&mut self, error: &RedisError) {
@@ -212,6 +191,11 @@ const CONTAINERS: [&str; 14] = [
     "OBJECT", "SCRIPT", "SENTINEL", "SLOWLOG", "XINFO",
 ];
 
+/// Whether the second word of this command, in capitals, is a part of its name.
+pub(crate) fn is_container(name: &str) -> bool {
+    CONTAINERS.contains(&name)
+}
+
 /// The name of a command, with its subcommand and without any argument.
 pub(crate) fn name(command: &Cmd) -> String {
     let word = |at: usize| {
@@ -222,7 +206,7 @@ pub(crate) fn name(command: &Cmd) -> String {
         words.nth(at).unwrap_or_default()
     };
     let first = word(0);
-    if CONTAINERS.contains(&first.as_str()) { format!("{first} {}", word(1)) } else { first }
+    if is_container(&first) { format!("{first} {}", word(1)) } else { first }
 }
 
 #[cfg(test)]

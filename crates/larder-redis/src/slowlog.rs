@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::error::RedisError;
-use crate::link::Link;
+use crate::link::{Link, is_container};
 use crate::prefixes::folded;
 use crate::select::integer;
 
@@ -72,7 +72,8 @@ pub struct SlowLook {
     pub next: u64,
 }
 
-/// Reads what is newer than `from`, the `next` of an earlier look, or all there is.
+/// Reads what is newer than `from`, the `next` of an earlier look at the same run of the server, or
+/// all there is.
 pub fn look(link: &mut Link, from: Option<u64>) -> Result<SlowLook, RedisError> {
     let answer: Value = link.ask(redis::cmd("SLOWLOG").arg("GET").arg(-1))?;
     let Value::Array(raw) = answer else { return Ok(SlowLook::default()) };
@@ -81,15 +82,13 @@ pub fn look(link: &mut Link, from: Option<u64>) -> Result<SlowLook, RedisError> 
     let mut entries: Vec<SlowEntry> =
         raw.into_iter().filter_map(|entry| read(entry, &users)).collect();
     entries.sort_by_key(|entry| entry.id);
-    let next = entries.last().map_or(0, |entry| entry.id + 1);
+    // Ids go up as long as the server runs, over a SLOWLOG RESET too.
+    let next = entries.last().map_or(from.unwrap_or(0), |entry| entry.id + 1);
     let lost = match (from, entries.first()) {
-        // After a restart or a reset ids begin anew.
-        (Some(from), Some(first)) if next >= from => first.id.saturating_sub(from),
+        (Some(from), Some(first)) => first.id.saturating_sub(from),
         _ => 0,
     };
-    if let Some(from) = from.filter(|from| next >= *from) {
-        entries.retain(|entry| entry.id >= from);
-    }
+    entries.retain(|entry| from.is_none_or(|from| entry.id >= from));
     Ok(SlowLook { entries, lost, next })
 }
 
@@ -180,17 +179,11 @@ const KEYED: [&str; 44] = [
     "ZRANGEBYSCORE",
 ];
 
-/// Commands whose second word is a part of the name.
-const CONTAINERS: [&str; 11] = [
-    "ACL", "CLIENT", "CLUSTER", "CONFIG", "DEBUG", "FUNCTION", "MEMORY", "OBJECT", "SCRIPT",
-    "SLOWLOG", "XINFO",
-];
-
 /// `KEYS report:*`, `SET user:{n}`, `CONFIG SET`, `EVAL`.
 pub(crate) fn pattern(words: &[Vec<u8>]) -> String {
     let word = |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_uppercase());
     let name = word(0).unwrap_or_default();
-    if CONTAINERS.contains(&name.as_str()) {
+    if is_container(&name) {
         return format!("{name} {}", word(1).unwrap_or_default()).trim_end().to_owned();
     }
     match words.get(1).filter(|_| KEYED.contains(&name.as_str())) {

@@ -3,6 +3,7 @@
 use larder_core::CacheKind;
 
 use crate::exit::CliError;
+use crate::redis_target::is_redis;
 use crate::settings_keys::nearest;
 
 /// The caches of these names, each once, in the order of the screens.
@@ -41,12 +42,11 @@ pub fn parse_for_prune(names: &[String]) -> Result<Vec<CacheKind>, CliError> {
 
 fn unknown(name: &str) -> CliError {
     // A URL may carry a password, so it is never repeated.
-    if name.contains("://") {
-        return CliError::usage("this larder handles Go caches only, not Redis URLs").hint(list());
-    }
-    if let Some(name) = name.strip_prefix("redis:") {
-        let what = format!("no Redis cache {name:?} is configured");
-        return CliError::usage(what).hint(list());
+    if is_redis(name) {
+        let shown = if name.contains("://") { "a Redis URL" } else { name };
+        let what = format!("this looks at Go's caches only, and {shown} is none");
+        return CliError::usage(what)
+            .hint("of a Redis there are larder status, clean --match, audit and slowlog");
     }
     let names = CacheKind::ALL.iter().map(|kind| kind.name()).chain(["go"]);
     let guess = nearest(name, names).or_else(|| synonym(name));

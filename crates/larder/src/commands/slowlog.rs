@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context<'_>, args: &SlowlogArgs) -> Result<Exit, Cli
         let url = node.endpoint.url();
         watched.push(Watched { link, run_id, kept: Kept::read(state, &url), url });
     }
-    let (mut lost, mut denied) = (0, None);
+    let (mut lost, mut denied) = (0, Vec::new());
     let mut fresh = Vec::new();
     for one in &mut watched {
         match look(one) {
@@ -49,13 +49,13 @@ pub(crate) fn run(context: &Context<'_>, args: &SlowlogArgs) -> Result<Exit, Cli
             }
             Err(error) => {
                 missing.push(error.to_string());
-                denied = Some(error);
+                denied.push(error);
             }
         }
     }
     // Nothing at all could be asked: that is the answer.
-    if let Some(error) = denied.filter(|_| missing.len() == watched.len()) {
-        return Err(redis_target::failed(&error));
+    if let Some(error) = denied.first().filter(|_| denied.len() == watched.len()) {
+        return Err(redis_target::failed(error));
     }
     if args.follow {
         return follow(context, &mut watched, &fresh);

@@ -187,12 +187,17 @@ fn bad_input_is_an_error_that_tells_no_password() {
         (&["clean", "redis:gone", "--match", "x", "-n"], 6),
         (&["clean", "redis:sessions", "--match", "x", "-n"], 6),
         (&["clean", "redis:sessions", "--resume"], 2),
+        (&["prune", "redis:sessions"], 2),
+        (&["du", "redis:sessions"], 2),
     ] {
         let ran = home.run(args);
         ran.ends(code);
         assert!(ran.err.starts_with("error: "), "{args:?}: {ran:?}");
         told(&ran);
     }
+    // What is configured is not said to be unknown.
+    let prune = home.run(&["prune", "redis:sessions"]);
+    assert!(prune.err.contains("Go's caches only"), "{prune:?}");
     let url = server.url();
     let with = |password: &str| {
         let args = ["clean", &url, "--match", "x", "-n"];
@@ -241,6 +246,15 @@ fn slow_commands_are_told_by_pattern_with_their_sender_and_no_secret() {
     let second = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
     assert_eq!(keys(&second)["count"], 5, "{second:#}");
     assert!(second["lost"].as_u64().unwrap() > 100, "{second:#}");
+    // A reset empties the ring and loses nothing that was not seen.
+    client.ask(&["SLOWLOG", "RESET"]);
+    client.ask(&["CONFIG", "SET", "slowlog-log-slower-than", "-1"]);
+    client.ask(&["SLOWLOG", "RESET"]);
+    document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    client.ask(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
+    client.ask(&["GET", "user:1"]);
+    let after = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    assert!(after["lost"].as_u64().unwrap() < 10, "{after:#}");
     let screen = home.run(&["slowlog", "redis:sessions"]);
     assert!(screen.ends(0).out.contains("from 127.0.0.1, nightly, user batch"), "{}", screen.out);
 
