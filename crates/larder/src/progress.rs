@@ -90,6 +90,8 @@ fn show(wait: &mpsc::Receiver<()>, meter: &Meter, doing: &str, total: Option<u64
         let stopping = if meter.stopped() { ", stopping" } else { "" };
         let message = match total {
             Some(total) => of_total(done, total, started.elapsed(), units),
+            // Work that counts nothing of this says only what it is.
+            None if done == 0 && count == "0" => format!("{doing} …"),
             None => format!("{doing}: {count} files, {}", units.show(done)),
         };
         bar.set_message(message + stopping);

@@ -69,6 +69,10 @@ fn line(work: &Work, expected: u64, spent: Duration) -> String {
     if work.stopped() {
         return format!("{of}   stopping");
     }
+    // Before the first page there is nothing to say of the pace.
+    if removed == 0 && work.waiting.load(Ordering::Relaxed) == 0 {
+        return of;
+    }
     if work.waiting.load(Ordering::Relaxed) > 0 {
         return format!("{of}   {others}   too busy, waiting");
     }
