@@ -75,18 +75,13 @@ impl Estimate {
 impl std::ops::Add for Estimate {
     type Output = Self;
 
-    /// Of parts that were drawn apart: their spreads add up as squares do.
+    /// Of two parts; both may lie at the same end of their intervals.
     fn add(self, other: Self) -> Self {
-        let value = self.value + other.value;
-        let low = (self.value - self.low).hypot(other.value - other.low);
-        let high = (self.high - self.value).hypot(other.high - other.value);
-        Self { value, low: value - low, high: value + high }
-    }
-}
-
-impl std::iter::Sum for Estimate {
-    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
-        parts.fold(Self::default(), |sum, part| sum + part)
+        Self {
+            value: self.value + other.value,
+            low: self.low + other.low,
+            high: self.high + other.high,
+        }
     }
 }
 

@@ -2,8 +2,6 @@
 //! (<https://redis.io/docs/latest/commands/keys/>; `util.c`, `stringmatchlen`), in time that is
 //! linear in the key but for stars.
 
-use crate::slot;
-
 /// A pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
@@ -100,17 +98,6 @@ impl Glob {
         }
         self.parts[part.min(self.parts.len())..].iter().all(|part| *part == Part::Star)
     }
-
-    /// The slot of a cluster that all matching keys lie in, where the pattern begins with plain
-    /// bytes that hold a whole `{tag}`.
-    pub fn slot(&self) -> Option<u16> {
-        let plain: Vec<u8> = self
-            .parts
-            .iter()
-            .map_while(|part| if let Part::Byte(byte) = part { Some(*byte) } else { None })
-            .collect();
-        slot::hash_tag(&plain).map(|_| slot::slot_of(&plain))
-    }
 }
 
 /// What follows `[`, up to its `]` or to the end.
@@ -174,12 +161,5 @@ mod tests {
     fn many_stars_end_soon() {
         let glob = Glob::new(&b"a*".repeat(50));
         assert!(!glob.matches(&[b"a".repeat(49), b"b".repeat(100_000)].concat()));
-    }
-
-    #[test]
-    fn a_tag_pins_a_slot() {
-        assert_eq!(Glob::new(b"{user1}:*").slot(), Some(slot::slot_of(b"user1")));
-        assert_eq!(Glob::new(b"x{user?}:*").slot(), None);
-        assert_eq!(Glob::new(b"user:*").slot(), None);
     }
 }

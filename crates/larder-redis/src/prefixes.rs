@@ -66,16 +66,6 @@ impl Prefixes {
         }
     }
 
-    /// Adds what another has learnt.
-    pub fn merge(&mut self, other: Self) {
-        for (prefix, count) in other.counts {
-            self.counts.entry(prefix).or_default().add(count);
-        }
-        if self.counts.len() > MOST {
-            self.squeeze();
-        }
-    }
-
     /// The prefixes, the one with the most bytes first.
     pub fn into_sorted(mut self) -> Vec<(Vec<u8>, PrefixCount)> {
         self.fold_small();

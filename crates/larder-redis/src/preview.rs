@@ -125,13 +125,13 @@ pub fn preview(
     }
     let all = options.count_all || keyspace <= options.sample_above;
     let mut sample = Reservoir::new(SAMPLE, options.seed);
-    let mut names = Names::default();
+    let mut names = Estimate::default();
     for (index, (link, size, _)) in links.iter_mut().enumerate() {
         let draw = if all { None } else { Some(DRAWN * *size / keyspace.max(1)) };
         let looked = pass(link, selection, draw, options.slice, stopped, &mut |key| {
             sample.offer((index, key));
         })?;
-        names.add(looked, *size);
+        names = names + looked.matching(*size);
     }
     let mut caused = Caused::default();
     let mut looked = Vec::new();
@@ -145,36 +145,7 @@ pub fn preview(
             looked.extend(some.iter().cloned().zip(facts));
         }
     }
-    Ok(add_up(selection, keyspace, &names, looked, caused, begun.elapsed()))
-}
-
-/// How many names matched of how many that were looked at.
-#[derive(Clone, Copy, Debug, Default)]
-struct Names {
-    matched: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Names {
-    /// Adds a node with `size` keys of which `looked.seen` were looked at.
-    fn add(&mut self, looked: Looked, size: u64) {
-        if looked.whole {
-            let matched = looked.matched as f64;
-            self.matched += matched;
-            self.low += matched;
-            self.high += matched;
-            return;
-        }
-        let share = Estimate::share(looked.matched, looked.seen);
-        self.matched += share.value * size as f64;
-        self.low += share.low * size as f64;
-        self.high += share.high * size as f64;
-    }
-
-    fn exact(&self) -> bool {
-        self.low >= self.high
-    }
+    Ok(add_up(selection, keyspace, names, looked, caused, begun.elapsed()))
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -182,6 +153,16 @@ struct Looked {
     seen: u64,
     matched: u64,
     whole: bool,
+}
+
+impl Looked {
+    /// How many of a node's `size` keys match.
+    fn matching(self, size: u64) -> Estimate {
+        if self.whole {
+            return Estimate::exact(self.matched as f64);
+        }
+        Estimate::share(self.matched, self.seen).times(Estimate::exact(size as f64))
+    }
 }
 
 /// Goes over one node; `draw` is how many keys to look at, or all.
@@ -225,7 +206,7 @@ fn pass(
 fn add_up(
     selection: &Selection,
     keyspace: u64,
-    names: &Names,
+    names: Estimate,
     looked: Vec<(Vec<u8>, Facts)>,
     caused: Caused,
     took: Duration,
@@ -239,19 +220,11 @@ fn add_up(
         (true, _) | (_, 0) => Estimate::exact(1.0),
         _ => Estimate::share(fits.len() as u64, asked as u64),
     };
-    let keys = Estimate {
-        value: names.matched * share.value,
-        low: names.low * share.low,
-        high: names.high * share.high,
-    };
+    let keys = names.times(share);
     let sizes: Vec<f64> =
         fits.iter().filter_map(|(_, facts)| facts.bytes).map(|b| b as f64).collect();
-    let each = Estimate::mean(&sizes, names.exact() && asked as f64 >= names.matched);
-    let bytes = Estimate {
-        value: keys.value * each.value,
-        low: keys.low * each.low,
-        high: keys.high * each.high,
-    };
+    let each = Estimate::mean(&sizes, names.is_exact() && asked as f64 >= names.value);
+    let bytes = each.times(keys);
     let of = |test: &dyn Fn(&Facts) -> bool| {
         let count = fits.iter().filter(|(_, facts)| test(facts)).count();
         if fits.is_empty() { 0.0 } else { count as f64 / fits.len() as f64 }

@@ -167,7 +167,10 @@ pub(crate) fn resume(
 }
 
 /// Each Redis of these names.
-fn targets(context: &Context<'_>, names: &[String]) -> Result<Vec<RedisTarget>, CliError> {
+pub(crate) fn targets(
+    context: &Context<'_>,
+    names: &[String],
+) -> Result<Vec<RedisTarget>, CliError> {
     let mut targets: Vec<RedisTarget> = Vec::new();
     for name in names {
         let target = redis_target::find(context, name)?;

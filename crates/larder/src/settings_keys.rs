@@ -29,6 +29,8 @@ pub enum Kind {
     File,
     /// Any text.
     Text,
+    /// A duration down to microseconds, as in `"2ms"`.
+    Latency,
     /// The URL of a Redis server, without a password.
     RedisUrl,
     /// Rules for `prune` of a Redis, each with its pattern.
@@ -52,6 +54,7 @@ impl Kind {
             Self::Folders => "a list of folders such as [\"~/src\"]".to_owned(),
             Self::File => "an absolute path such as \"~/secrets/redis\"".to_owned(),
             Self::Text => "a text".to_owned(),
+            Self::Latency => "a duration such as \"2ms\" or \"500us\"".to_owned(),
             Self::RedisUrl => "a URL such as \"redis://127.0.0.1:6379/0\"".to_owned(),
             Self::Rules => "tables: [[redis.NAME.clean]]".to_owned(),
         }

@@ -50,7 +50,13 @@ pub static NAMED: &[Key] = &[
         Fallback::Off,
         "Change at most so many keys a second, over all of its servers",
     ),
-    key(TABLE, "p99-budget", Kind::Text, Fallback::Text("2ms"), "What others may feel of the work"),
+    key(
+        TABLE,
+        "p99-budget",
+        Kind::Latency,
+        Fallback::Text("2ms"),
+        "What others may feel of the work",
+    ),
     key(
         TABLE,
         "backup-limit",
@@ -162,12 +168,15 @@ impl RedisSettings {
         }
     }
 
-    fn take(&mut self, key: &Key, value: &Value) -> Result<(), String> {
+    fn take(&mut self, key: &Key, value: &Value) {
         match (key.name, value) {
             ("url", Value::Text(url)) => self.url.clone_from(url),
             ("username", Value::Text(user)) => self.username = Some(user.clone()),
             ("sentinel-master", Value::Text(name)) => self.sentinel_master = Some(name.clone()),
-            ("p99-budget", Value::Text(text)) => self.p99_budget = short_duration(text)?,
+            ("p99-budget", Value::Text(text)) => {
+                // What is no duration never became a value.
+                self.p99_budget = short_duration(text).unwrap_or(self.p99_budget);
+            }
             ("password-file", Value::File(path)) => self.password_file = Some(path.clone()),
             ("ca-file", Value::File(path)) => self.ca_file = Some(path.clone()),
             ("cert-file", Value::File(path)) => self.cert_file = Some(path.clone()),
@@ -183,7 +192,6 @@ impl RedisSettings {
             ("clean", Value::Rules(rules)) => self.clean.clone_from(rules),
             _ => {}
         }
-        Ok(())
     }
 }
 
@@ -240,20 +248,18 @@ pub fn settle(given: &[Settled]) -> Vec<Settled> {
 /// Every `[redis.NAME]`, by name; or what is wrong with them.
 pub fn caches(settled: &[Settled]) -> Result<Vec<RedisSettings>, Vec<String>> {
     let mut caches: Vec<RedisSettings> = Vec::new();
-    let mut wrong = Vec::new();
     for setting in settled {
         let Some(name) = &setting.instance else { continue };
         if caches.last().is_none_or(|last| last.name != *name) {
             caches.push(RedisSettings::of_url(name, ""));
         }
-        if let Some(cache) = caches.last_mut()
-            && let Err(why) = cache.take(setting.key, &setting.value)
-        {
-            wrong.push(format!("{}: {}: {why}", setting.source, setting.key.path_of(Some(name))));
+        if let Some(cache) = caches.last_mut() {
+            cache.take(setting.key, &setting.value);
         }
     }
     let without = caches.iter().filter(|cache| cache.url.is_empty());
-    wrong.extend(without.map(|cache| format!("[redis.{}] has no url", cache.name)));
+    let wrong: Vec<String> =
+        without.map(|cache| format!("[redis.{}] has no url", cache.name)).collect();
     if wrong.is_empty() { Ok(caches) } else { Err(wrong) }
 }
 

@@ -7,7 +7,7 @@ use larder_core::size::parse_size;
 use larder_core::time::{Typed, parse_duration};
 
 use crate::settings_keys::Kind;
-use crate::settings_redis::Rule;
+use crate::settings_redis::{Rule, short_duration};
 
 /// A value that fits its [`Kind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,9 @@ pub fn read_text(kind: Kind, text: &str, home: Option<&Path>) -> Result<Value, S
         }
         Kind::File => read_folder(Path::new(text), home).map(Value::File).map_err(|_| expected()),
         Kind::Text => Ok(Value::Text(text.to_owned())),
+        Kind::Latency => {
+            short_duration(text).map(|_| Value::Text(text.to_owned())).map_err(|_| expected())
+        }
         Kind::RedisUrl => larder_redis::Endpoint::parse(text)
             .map(|_| Value::Text(text.to_owned()))
             .map_err(|error| error.to_string()),

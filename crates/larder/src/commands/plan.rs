@@ -46,10 +46,7 @@ fn of_keys(
 ) -> Result<Exit, CliError> {
     clean::only_redis(names)?;
     may_write(args)?;
-    let targets = names
-        .iter()
-        .map(|name| redis_target::find(context, name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let targets = key_removal::targets(context, names)?;
     let (prepared, mut failed) = key_removal::prepare(context, targets, selection, count)?;
     // A plan is of all that was asked for, or it would be approved for less than was meant.
     if let Some((_, error)) = failed.pop() {
