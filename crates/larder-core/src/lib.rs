@@ -5,6 +5,7 @@
 //! socket, no clock: `now` is handed in. Wire formats live at the edge, so nothing here derives
 //! `Serialize`.
 
+pub mod alert;
 pub mod build_inventory;
 pub mod build_planner;
 pub mod cache;
@@ -25,6 +26,7 @@ pub mod unit;
 pub mod unit_planner;
 pub mod verification;
 
+pub use alert::{Alert, Notice, Occasion, Reason};
 pub use build_inventory::{Action, ActionRef, BuildInventory, EntryKey, Output, OutputRef, Shard};
 pub use cache::{CacheKind, RootKind};
 pub use check::{CheckedPlan, Observed, Refusal, check};

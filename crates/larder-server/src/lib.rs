@@ -1,0 +1,1 @@
+//! HTTP: metrics, the API with its description, events as a stream.
