@@ -6,6 +6,7 @@
 //! `Serialize`.
 
 pub mod alert;
+pub mod alert_board;
 pub mod build_inventory;
 pub mod build_planner;
 pub mod cache;
@@ -27,12 +28,13 @@ pub mod unit_planner;
 pub mod verification;
 
 pub use alert::{Alert, Notice, Occasion, Reason};
+pub use alert_board::{Board, Judged, Thresholds, Verdict};
 pub use build_inventory::{Action, ActionRef, BuildInventory, EntryKey, Output, OutputRef, Shard};
 pub use cache::{CacheKind, RootKind};
 pub use check::{CheckedPlan, Observed, Refusal, check};
 pub use event::Event;
 pub use finding::{Finding, Severity};
-pub use health::{RedisVitals, Score, redis_score};
+pub use health::{GoVitals, RedisVitals, Score, go_score, redis_score};
 pub use keys::{KeySelection, KeysItem};
 pub use outcome::{Failed, Outcome, Removed, Skipped};
 pub use plan::{EntryId, Kept, Plan, PlanItem, Target};
