@@ -21,6 +21,7 @@ mod refetch;
 pub mod report;
 pub mod request;
 pub mod scan;
+pub mod schedule;
 pub mod select;
 pub mod status;
 pub mod trash;

@@ -49,12 +49,13 @@ fn cells(row: &RedisRow, screen: &Screen) -> Vec<Cell> {
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
     let limit = vitals.max_memory.or(row.budget);
     let score = row.score();
-    let style = match score.map(|score| score.level()) {
+    let style = match score.as_ref().map(larder_core::Score::level) {
         Some(Level::Critical) => BAD,
         Some(Level::Warning) => WARN,
         _ => anstyle::Style::new(),
     };
-    let points = score.and_then(|score| score.value).map(|value| format!("{value:.0} of 100"));
+    let points =
+        score.as_ref().and_then(|score| score.value).map(|value| format!("{value:.0} of 100"));
     let felt = (vitals.latency.samples > 0).then(|| millis(vitals.latency.p50));
     vec![
         name,
