@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod select;
 pub mod status;
 pub mod trash;
+pub mod trigger;
 pub mod verify;
 mod verify_mod;
 pub mod world;
