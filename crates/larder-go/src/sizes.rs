@@ -44,9 +44,14 @@ impl Sizes {
 
     /// The sizes now.
     pub fn refresh(&mut self, root: &Dir, now: Time, meter: &Meter) -> io::Result<Found> {
-        let (kinds, place_of): (&[CacheKind], fn(Place, &OsStr) -> Place) = match self.root {
-            RootKind::GoCache => (&BUILD, in_build),
-            RootKind::GoModCache => (&MODULES, in_modules),
+        let kinds: &[CacheKind] = match self.root {
+            RootKind::GoCache => &BUILD,
+            RootKind::GoModCache => &MODULES,
+        };
+        let root_kind = self.root;
+        let place_of = move |parent: Place, name: &OsStr| match root_kind {
+            RootKind::GoCache => in_build(parent, name),
+            RootKind::GoModCache => in_modules(parent, name),
         };
         // The root of a build cache holds files that go rewrites in place.
         let top = Place { at: TOP, sum: 0, volatile: true };

@@ -31,7 +31,7 @@ fn each_part_of_a_module_cache_is_as_large_as_a_scan_says() {
         "cache/lock",
     ];
     for (number, file) in files.iter().enumerate() {
-        write(&root.join(file), &"x".repeat(1000 * (number + 1)));
+        write(root.join(file), &"x".repeat(1000 * (number + 1)));
     }
     let by_scan = || {
         let scan = world.scan();
@@ -45,7 +45,7 @@ fn each_part_of_a_module_cache_is_as_large_as_a_scan_says() {
     let again = refresh(&mut sizes, &root);
     assert_eq!((again.sizes, again.read), (by_scan().to_vec(), 3));
     fs::remove_file(root.join(files[2])).unwrap();
-    write(&root.join("cache/download/sumdb/sum.example/tile/8/0/001"), &"x".repeat(9000));
+    write(root.join("cache/download/sumdb/sum.example/tile/8/0/001"), &"x".repeat(9000));
     assert_eq!(refresh(&mut sizes, &root).sizes, by_scan());
 }
 
@@ -53,7 +53,7 @@ fn each_part_of_a_module_cache_is_as_large_as_a_scan_says() {
 fn a_build_cache_is_as_large_as_a_scan_says_and_only_its_root_is_read_again() {
     let temp = tempfile::tempdir().unwrap();
     fake_gocache(temp.path(), 2000);
-    write(&temp.path().join("fuzz/example.com/p/FuzzIt/0a1b"), "corpus");
+    write(temp.path().join("fuzz/example.com/p/FuzzIt/0a1b"), "corpus");
     let by_scan = || -> Vec<(CacheKind, Size)> {
         let dir = Dir::open_root(temp.path()).unwrap();
         let totals = totals(&dir, clock::now(), 0, &Meter::default());
@@ -66,7 +66,7 @@ fn a_build_cache_is_as_large_as_a_scan_says_and_only_its_root_is_read_again() {
     assert_eq!(refresh(&mut sizes, temp.path()).sizes, by_scan());
     let again = refresh(&mut sizes, temp.path());
     assert_eq!((again.sizes, again.read), (by_scan(), 1));
-    write(&temp.path().join("00").join(format!("00{}-d", "0".repeat(62))), &"x".repeat(50_000));
+    write(temp.path().join("00").join(format!("00{}-d", "0".repeat(62))), &"x".repeat(50_000));
     let after = refresh(&mut sizes, temp.path());
     assert_eq!((after.sizes, after.read), (by_scan(), 2));
 }
