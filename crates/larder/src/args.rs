@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use crate::args_clean::{
     ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
 };
+pub use crate::args_daemon::{AlertsArgs, AlertsCommand, HealthArgs, ServeArgs, WatchArgs};
 pub use crate::args_download::DownloadArgs;
 pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
@@ -131,6 +132,12 @@ pub enum Command {
     /// Apply a plan, checking it and each of its items again
     #[command(after_help = crate::help::APPLY)]
     Apply(ApplyArgs),
+    /// Show the plans that wait for an approval
+    #[command(after_help = crate::help::PLANS)]
+    Plans,
+    /// Judge how well each cache is, with a reason for every point lost
+    #[command(after_help = crate::help::HEALTH)]
+    Health(HealthArgs),
     /// Say why a Redis is in the state that it is in, and what to do about it
     #[command(after_help = crate::help::AUDIT)]
     Audit(AuditArgs),

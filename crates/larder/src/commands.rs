@@ -11,9 +11,11 @@ mod download;
 mod du;
 mod export;
 mod heal;
+mod health;
 mod init;
 mod man;
 mod plan;
+mod plans;
 mod prune;
 mod slowlog;
 mod status;
@@ -35,6 +37,8 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
     match cli.command {
         None | Some(Command::Status) => status::run(&context()?),
         Some(Command::Du(args)) => du::run(&context()?, &args),
+        Some(Command::Plans) => plans::run(&context()?),
+        Some(Command::Health(args)) => health::run(&context()?, &args),
         Some(Command::Audit(args)) => audit::run(&context()?, &args),
         Some(Command::Slowlog(args)) => slowlog::run(&context()?, &args),
         Some(Command::Clean(args)) => clean::run(&context()?, &args),

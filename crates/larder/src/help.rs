@@ -71,7 +71,8 @@ pub(crate) const APPROVE: &str = "\
 A plan that is changed afterwards is no longer approved.
 
 Examples:
-  larder approve plan.json";
+  larder approve plan.json
+  larder approve 7f3a         one that waits, as larder plans shows it";
 
 pub(crate) const APPLY: &str = "\
 A plan that is stale, of another machine or cache, or changed after its approval is refused. What
@@ -80,6 +81,23 @@ was used since, or is no longer what it was, is skipped with its reason.
 Examples:
   larder apply plan.json
   larder apply plan.json -n    check it and show what would go";
+
+pub(crate) const PLANS: &str = "\
+In the production profile larder watch writes plans and waits for somebody to approve them.
+
+Examples:
+  larder plans
+  larder apply 7f3a -n    read one
+  larder approve 7f3a     let it go ahead";
+
+pub(crate) const HEALTH: &str = "\
+A Redis: 50 points for hits, 20 for memory, 30 for latency. A cache of Go's: 30 for its budget, 20
+each for growth, integrity and waste, 10 for hits. What is not known is left out and said.
+90 and above is healthy, below 70 critical.
+
+Examples:
+  larder health
+  larder health redis:sessions --fail-below 80    for scripts: exit status 1 below";
 
 pub(crate) const VERIFY: &str = "\
 Exit status: 0 all good or all mended, 1 something bad is left, 4 something could not be read or

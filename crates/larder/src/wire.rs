@@ -14,8 +14,10 @@ pub use crate::wire_audit::AuditDoc;
 pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
 pub use crate::wire_download::DownloadDoc;
 pub use crate::wire_heal::HealDoc;
+pub use crate::wire_health::HealthDoc;
 pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
+pub use crate::wire_plans::PlansDoc;
 pub use crate::wire_slowlog::SlowlogDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
 pub use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc};
@@ -108,8 +110,10 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<DuDoc>(),
         schema_of::<EmptiedDoc>(),
         schema_of::<HealDoc>(),
+        schema_of::<HealthDoc>(),
         schema_of::<OutcomeDoc>(),
         schema_of::<PlanDoc>(),
+        schema_of::<PlansDoc>(),
         schema_of::<RestoredDoc>(),
         schema_of::<StatusDoc>(),
         schema_of::<AuditDoc>(),
