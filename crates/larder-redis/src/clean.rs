@@ -54,6 +54,8 @@ pub struct Kept {
     pub ticket: u64,
     /// For each key whether it was there.
     pub there: Vec<bool>,
+    /// Hits and misses that reading them was counted as.
+    pub caused: Caused,
 }
 
 /// Why nothing can be kept any more.
@@ -148,6 +150,11 @@ impl Cleaned {
     /// Keys that are gone.
     pub fn removed(&self) -> u64 {
         self.nodes.iter().map(|node| node.removed).sum()
+    }
+
+    /// Hits and misses that our own look-ups were counted as, on all nodes.
+    pub fn caused(&self) -> Caused {
+        self.nodes.iter().fold(Caused::default(), |sum, node| sum + node.caused)
     }
 
     /// Whether every node was gone through to its end.

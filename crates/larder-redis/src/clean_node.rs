@@ -279,6 +279,7 @@ impl<'a> NodeCleaner<'a> {
         };
         let gone = gone?;
         self.done.removed += gone.removed;
+        self.done.caused = self.done.caused + gone.caused;
         self.work.removed.fetch_add(gone.removed, Ordering::Relaxed);
         self.done.skipped_count += gone.skipped.len() as u64;
         let room = 100_usize.saturating_sub(self.done.skipped.len());

@@ -32,6 +32,8 @@ const AT_ONCE: usize = 1024;
 pub(crate) struct Gone {
     pub removed: u64,
     pub skipped: Vec<(Vec<u8>, String)>,
+    /// Hits and misses that looking at them was counted as.
+    pub caused: Caused,
 }
 
 /// Removes from one server.
@@ -205,6 +207,7 @@ impl Remover {
             }
             let _: Value = link.ask(&watch)?;
             let kept = undo.keep(link, keys)?;
+            gone.caused = gone.caused + kept.caused;
             let there = keys.iter().zip(&kept.there).filter(|(_, there)| **there);
             let going: Vec<Vec<u8>> = there.map(|(key, _)| key.clone()).collect();
             if going.is_empty() {

@@ -12,7 +12,7 @@ use crate::deployment::{Deployment, Node};
 use crate::error::RedisError;
 use crate::info::Info;
 use crate::link::Link;
-use crate::select::integer;
+use crate::select::{Caused, integer};
 use crate::undo_file::{Record, UndoFileError, UndoHeader, UndoReader, UndoWriter};
 
 /// Keeps keys in a file.
@@ -88,10 +88,14 @@ impl UndoStore {
 impl Undo for UndoStore {
     fn keep(&self, link: &mut Link, keys: &[Vec<u8>]) -> Result<Kept, UndoFailed> {
         let read = self.read(link, keys)?;
-        let there = read.iter().map(Option::is_some).collect();
+        let there: Vec<bool> = read.iter().map(Option::is_some).collect();
+        // Each of the three questions about a key is counted.
+        let hits = 3 * there.iter().filter(|there| **there).count() as u64;
+        let caused = Caused { hits, misses: 3 * there.len() as u64 - hits };
         let records: Vec<Record> = read.into_iter().flatten().collect();
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Kept { ticket: writer.put(&records).map_err(|error| unwritable(&error))?, there })
+        let ticket = writer.put(&records).map_err(|error| unwritable(&error))?;
+        Ok(Kept { ticket, there, caused })
     }
 
     fn void(&self, kept: &Kept) -> Result<(), UndoFailed> {

@@ -136,15 +136,23 @@ pub(crate) fn of_redis(row: &RedisRow, points: Points, units: Units) -> Health {
 }
 
 fn hit_rate(vitals: &Vitals) -> String {
-    let all = vitals.hits + vitals.misses;
+    if let Some((window, span)) = vitals.window.zip(vitals.hit_window()) {
+        let all = window.hits + window.misses;
+        return format!("{} of {all} look-ups in {} found their key", window.hits, Age(span));
+    }
+    let (Some(hits), Some(misses)) = (vitals.hits, vitals.misses) else {
+        return "the server does not tell".to_owned();
+    };
+    let all = hits + misses;
     match vitals.hit_rate() {
         None => format!("{all} look-ups are too few to tell"),
-        Some(_) => format!("{} of {all} look-ups found their key", vitals.hits),
+        Some(_) => format!("{hits} of {all} look-ups since it started found their key"),
     }
 }
 
 fn memory(vitals: &Vitals, budget: Option<u64>, units: Units) -> String {
-    let used = units.show(vitals.used_memory);
+    let Some(used) = vitals.used_memory else { return "the server does not tell".to_owned() };
+    let used = units.show(used);
     let limit = match (vitals.max_memory, budget) {
         (Some(max), Some(budget)) => Some(max.min(budget)),
         (max, budget) => max.or(budget),
@@ -161,13 +169,12 @@ fn latency(vitals: &Vitals) -> String {
         return "it did not answer a PING".to_owned();
     }
     let millis = |felt: Duration| felt.as_secs_f64() * 1000.0;
-    format!(
-        "half of {} PINGs took {:.2} ms, the slowest {:.2} ms",
-        felt.samples,
-        millis(felt.p50),
-        millis(felt.max)
-    )
+    let (half, most) = (millis(felt.p50), millis(felt.max));
+    format!("half of {} PINGs took {half:.2} ms, the slowest {most:.2} ms", felt.samples)
 }
+
+/// More than this much of the memory lost to fragmentation is worth a look.
+const FRAGMENTED: u64 = 64 << 20;
 
 /// What the formula leaves out, each with the points that the settings let it take.
 fn penalties(vitals: &Vitals, points: Points) -> Vec<Penalty> {
@@ -175,15 +182,36 @@ fn penalties(vitals: &Vitals, points: Points) -> Vec<Penalty> {
     let mut add = |id, points: u32, text: String| {
         found.push(Penalty { id, points: f64::from(points), text });
     };
-    if let Some(most) = vitals.max_connections
-        && vitals.connections * 10 >= most * 9
+    if let Some((used, most)) = vitals.connections.zip(vitals.max_connections)
+        && vitals.connection_usage().is_some_and(|usage| usage >= 0.9)
     {
-        let text = format!("{} of {most} connections are in use", vitals.connections);
+        add("connections", points.connections, format!("{used} of {most} connections are in use"));
+    }
+    if let Some(window) = vitals.window.filter(|window| window.rejected > 0) {
+        let text = format!("{} connections were refused in {}", window.rejected, Age(window.span));
         add("connections", points.connections, text);
     }
-    if let Some(ratio) = vitals.fragmentation.filter(|ratio| *ratio > 1.5) {
-        let text = format!("memory is fragmented: the allocator holds {ratio:.2} of what is used");
+    if let Some(window) = vitals.window.filter(|window| window.evicted > 0) {
+        let a_second = window.evicted_per_second();
+        add("evictions", points.evictions, format!("{a_second:.1} keys a second have to go"));
+    }
+    if let Some((ratio, lost)) = vitals.fragmentation.zip(vitals.fragmented)
+        && ratio > 1.5
+        && lost > FRAGMENTED
+    {
+        let text =
+            format!("memory is fragmented: the allocator holds {ratio:.2} times what it gave");
         add("fragmentation", points.fragmentation, text);
+    }
+    let persistence = vitals.persistence;
+    if persistence.last_save_ok == Some(false) {
+        add("persistence", points.persistence, "its last snapshot failed".to_owned());
+    }
+    if persistence.last_append_ok == Some(false) {
+        add("persistence", points.persistence, "its last append to the file failed".to_owned());
+    }
+    if vitals.replication.link_up == Some(false) {
+        add("replication", points.replication, "a replica is not in step".to_owned());
     }
     found
 }

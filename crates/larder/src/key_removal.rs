@@ -22,7 +22,7 @@ use crate::redis_target::{self, RedisTarget};
 use crate::settings_redis::RedisSettings;
 use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::PlanDoc;
-use crate::{bridge, render_keys};
+use crate::{bridge, redis_readings, render_keys};
 
 /// A Redis that answered, and what is to go from it.
 #[derive(Debug)]
@@ -243,6 +243,8 @@ fn look(
     let selection = Selection::from(selection.clone());
     let stopped = || context.meter.stopped();
     let preview = preview(&deployment, &selection, options, &stopped).map_err(failed)?;
+    let state = context.settings().state.as_deref();
+    redis_readings::add_own(state, &target.endpoint, preview.caused);
     Ok((deployment, preview))
 }
 
@@ -365,6 +367,7 @@ fn remove_from(
         checkpoint: &checkpoint,
     };
     let cleaned = keys::apply(checked, &one.item, &one.deployment, hands)?;
+    redis_readings::add_own(Some(folder), &one.target.endpoint, cleaned.caused());
     let kept = keeping.map(Keeping::finish).transpose()?.flatten();
     let kept_bytes = kept.as_ref().map_or(0, |(_, bytes)| *bytes);
     let trash_id = kept.map(|(id, _)| id);

@@ -27,6 +27,7 @@ mod key_trash;
 pub mod printer;
 pub mod progress;
 mod progress_keys;
+mod redis_readings;
 mod redis_status;
 pub mod redis_target;
 mod removal;

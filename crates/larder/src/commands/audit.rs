@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::key_removal::limits;
 use crate::wire_audit::AuditDoc;
-use crate::{redis_target, render_audit};
+use crate::{redis_readings, redis_target, render_audit};
 
 pub(crate) fn run(context: &Context<'_>, args: &AuditArgs) -> Result<Exit, CliError> {
     if !redis_target::is_redis(&args.cache) {
@@ -25,6 +25,7 @@ pub(crate) fn run(context: &Context<'_>, args: &AuditArgs) -> Result<Exit, CliEr
         audit(&deployment, &target.cache, limits(&target.settings, &pace), &stopped)
             .map_err(failed)?
     };
+    redis_readings::add_own(context.settings().state.as_deref(), &target.endpoint, report.caused);
     context.printer.show(
         || AuditDoc::new(&target.cache, &report, args.top),
         || render_audit::audit(&target.cache, &report, args.top, &context.screen()),
