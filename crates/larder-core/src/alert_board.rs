@@ -105,6 +105,8 @@ pub struct Tracked {
     pub told: Option<(Time, Severity)>,
     /// How often somebody was told of it.
     pub tellings: u32,
+    /// Whether something was done or found out about it that nobody was told yet.
+    pub news: bool,
 }
 
 /// All alerts of this machine.
@@ -134,7 +136,9 @@ impl Board {
                 Some(at) => self.tracked[at].step(one, thresholds, now),
                 None if one.verdict == Verdict::Bad => {
                     let phase = Phase::Pending { since: now };
-                    let mut new = Tracked { alert: one.alert, phase, told: None, tellings: 0 };
+                    let told = None;
+                    let mut new =
+                        Tracked { alert: one.alert, phase, told, tellings: 0, news: false };
                     new.alert.since = now;
                     new.ripen(thresholds, now);
                     self.tracked.push(new);
@@ -158,6 +162,18 @@ impl Board {
             }
         }
         self.tracked.retain(|tracked| tracked.phase != Phase::Over || tracked.told.is_some());
+    }
+
+    /// Adds what was done or found out about what fires; it is told with it.
+    pub fn note(&mut self, cache: &str, done: Option<String>, details: Vec<String>) {
+        let fires =
+            |t: &&mut Tracked| t.alert.cache == cache && matches!(t.phase, Phase::Firing { .. });
+        let Some(tracked) = self.tracked.iter_mut().find(fires) else { return };
+        tracked.news = true;
+        tracked.alert.done.extend(done);
+        if !details.is_empty() {
+            tracked.alert.details = details;
+        }
     }
 
     /// What fires now.
@@ -192,6 +208,7 @@ impl Tracked {
     fn step(&mut self, one: Judged, thresholds: &Thresholds, now: Time) {
         let (since, before) = (self.alert.since, self.alert.score_before);
         let done = std::mem::take(&mut self.alert.done);
+        let details = std::mem::take(&mut self.alert.details);
         if one.verdict != Verdict::Unknown {
             let severity = self.alert.severity;
             self.alert = one.alert;
@@ -202,11 +219,8 @@ impl Tracked {
                 self.alert.severity = severity;
             }
         }
-        let new = std::mem::take(&mut self.alert.done);
-        self.alert.done = done;
-        self.alert
-            .done
-            .extend(new.into_iter().filter(|d| !self.alert.done.contains(d)).collect::<Vec<_>>());
+        // What was done and found out stays with it for as long as it fires.
+        (self.alert.done, self.alert.details) = (done, details);
         match (self.phase, one.verdict) {
             (Phase::Pending { .. }, Verdict::Between | Verdict::Good) | (Phase::Over, _) => {
                 self.phase = Phase::Over;
@@ -243,7 +257,9 @@ impl Tracked {
             // What is on its way back to good is neither raised nor reminded of.
             (Phase::Firing { good_since: Some(_) }, _) => None,
             (Phase::Firing { .. }, None) => Some(Occasion::Raised),
-            (Phase::Firing { .. }, Some((_, severity))) if severity != self.alert.severity => {
+            (Phase::Firing { .. }, Some((_, severity)))
+                if self.news || severity != self.alert.severity =>
+            {
                 Some(Occasion::Changed)
             }
             (Phase::Firing { .. }, Some((at, _))) => {
@@ -256,6 +272,7 @@ impl Tracked {
     fn tell(&mut self, occasion: Occasion, now: Time) -> Telling {
         self.told = Some((now, self.alert.severity));
         self.tellings += 1;
+        self.news = false;
         let (name, cache) = self.alert.key();
         let id = format!("{name}/{cache}/{}/{}", self.alert.since.unix_nanos(), self.tellings);
         Telling { id, occasion, alert: self.alert.clone() }

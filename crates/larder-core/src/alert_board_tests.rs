@@ -129,3 +129,19 @@ fn what_is_no_longer_looked_after_is_cleared() {
     assert_eq!(told[0].occasion, Occasion::Cleared);
     assert_eq!(told[0].alert.ended, Some(at(200)));
 }
+
+#[test]
+fn what_is_done_about_it_is_told_once_and_stays_with_it() {
+    let mut board = Board::default();
+    play(&mut board, 0, 60, &[50.0, 50.0]);
+    let done = "user batch limited until 14:32".to_owned();
+    board.note("redis:a", Some(done.clone()), vec!["KEYS report:*, 31 times".into()]);
+    board.step(vec![judged(50.0)], &thresholds(), at(120));
+    let told = board.tell(&thresholds(), at(120), |_| false);
+    assert_eq!(told[0].occasion, Occasion::Changed);
+    assert_eq!(told[0].alert.done, [done.clone()]);
+    assert_eq!(told[0].alert.details, ["KEYS report:*, 31 times"]);
+    board.step(vec![judged(50.0)], &thresholds(), at(180));
+    assert_eq!(board.tell(&thresholds(), at(180), |_| false), []);
+    assert_eq!(board.firing().next().unwrap().done, [done]);
+}
