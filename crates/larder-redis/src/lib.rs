@@ -6,12 +6,14 @@
 //!
 //! Leaves out: settings, screens and files other than what it is handed.
 
+pub mod acl;
 pub mod audit;
 mod audit_findings;
 pub mod audit_settings;
 pub mod clean;
 mod clean_node;
 mod clean_remove;
+pub mod clients;
 mod cluster_nodes;
 pub mod deployment;
 pub mod endpoint;
@@ -30,6 +32,9 @@ pub mod scan;
 pub mod select;
 pub mod slot;
 pub mod slowlog;
+pub mod throttle;
+pub mod throttle_client;
+pub mod throttle_scripts;
 pub mod undo;
 pub mod undo_file;
 
