@@ -6,12 +6,14 @@
 //!
 //! Leaves out: settings, screens and files other than what it is handed.
 
+pub mod acl;
 pub mod audit;
 mod audit_findings;
 pub mod audit_settings;
 pub mod clean;
 mod clean_node;
 mod clean_remove;
+pub mod clients;
 mod cluster_nodes;
 pub mod deployment;
 pub mod endpoint;
@@ -33,6 +35,9 @@ pub mod scrape;
 pub mod select;
 pub mod slot;
 pub mod slowlog;
+pub mod throttle;
+pub mod throttle_client;
+pub mod throttle_scripts;
 pub mod undo;
 pub mod undo_file;
 

@@ -5,6 +5,7 @@ mod clean;
 mod glob;
 mod link;
 mod measure;
+mod throttle;
 mod undo;
 
 use larder_core::KeySelection;
