@@ -13,7 +13,9 @@ pub use crate::args_clean::{
     ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
 };
 pub use crate::args_download::DownloadArgs;
-pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
+pub use crate::args_settings::{
+    ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, ExportTo, InitArgs,
+};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
 pub use crate::args_verify::{HealArgs, VerifyArgs};
 

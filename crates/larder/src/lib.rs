@@ -16,6 +16,7 @@ pub mod caches;
 pub mod commands;
 pub mod context;
 pub mod exit;
+pub mod export;
 mod heal_run;
 mod help;
 pub mod interrupt;
