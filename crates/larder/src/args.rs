@@ -14,7 +14,9 @@ pub use crate::args_clean::{
 };
 pub use crate::args_daemon::{AlertsArgs, AlertsCommand, HealthArgs, ServeArgs, WatchArgs};
 pub use crate::args_download::DownloadArgs;
-pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
+pub use crate::args_settings::{
+    ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, ExportTo, InitArgs,
+};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
 pub use crate::args_verify::{HealArgs, VerifyArgs};
 

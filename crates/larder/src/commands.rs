@@ -57,7 +57,7 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
             ConfigCommand::Path => Ok(config::path(global, printer)),
             ConfigCommand::Set { key, values } => config_set::run(global, printer, &key, &values),
         },
-        Some(Command::Export(args)) => export::run(printer, &args),
+        Some(Command::Export(args)) => export::run(printer, &args, context),
         Some(Command::Completions(args)) => Ok(completions::run(printer, &args)),
         Some(Command::Man(args)) => man::run(printer, &args),
     }

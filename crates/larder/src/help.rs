@@ -155,7 +155,12 @@ Examples:
   larder config set roots ~/src ~/work";
 
 pub(crate) const EXPORT: &str = "\
+A file that is there and reads otherwise is left, and nothing is written, unless --force is given.
+
 Examples:
+  larder export rules deploy/prometheus
+  larder export dashboards deploy/grafana
+  larder export systemd deploy/systemd
   larder export schema docs/schemas";
 
 pub(crate) const COMPLETIONS: &str = "\

@@ -17,6 +17,7 @@ pub mod caches;
 pub mod commands;
 pub mod context;
 pub mod exit;
+pub mod export;
 mod heal_run;
 mod health;
 mod help;

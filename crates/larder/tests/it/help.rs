@@ -30,7 +30,13 @@ fn help_of_every_command() {
         "config path",
         "config set",
         "export",
+        "export cron",
+        "export dashboards",
+        "export kubernetes",
+        "export logging",
+        "export rules",
         "export schema",
+        "export systemd",
         "completions",
         "man",
     ] {
