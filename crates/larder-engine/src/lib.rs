@@ -20,6 +20,7 @@ mod present;
 mod refetch;
 pub mod report;
 pub mod request;
+pub mod respond;
 pub mod scan;
 pub mod schedule;
 pub mod select;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use larder_core::Notice;
+use larder_core::{Notice, Occasion};
 
 use crate::backoff::{Patience, random};
 use crate::bucket::Bucket;
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::counts::ReceiverCounts;
 use crate::delivery::{Delivery, subjects};
 use crate::lane_state::{Fates, State};
-use crate::receiver::Receiver;
+use crate::receiver::{Kind, Receiver};
 use crate::target::{Base, Letter, Target, open};
 use crate::text::{Content, Links};
 use crate::trouble::{Again, Trouble};
@@ -86,6 +86,11 @@ impl Lane {
     }
 
     pub(crate) fn push(&self, notice: Notice, resend: bool) {
+        // These know incidents only, and that something was done is none.
+        let incidents = matches!(self.shared.receiver.kind, Kind::Alertmanager | Kind::Pagerduty);
+        if notice.occasion == Occasion::Report && incidents {
+            return;
+        }
         let fates = self.shared.state().push(notice, resend, self.shared.receiver.at_least);
         self.shared.woken.notify_all();
         self.shared.tell(fates, Duration::ZERO);

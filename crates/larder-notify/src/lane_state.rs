@@ -84,7 +84,7 @@ impl State {
                 let wanted = alert.severity >= at_least || was_told;
                 if notice.occasion == Occasion::Cleared {
                     self.firing.remove(&key);
-                } else if wanted {
+                } else if wanted && notice.occasion != Occasion::Report {
                     self.firing.insert(key);
                 }
                 wanted

@@ -169,7 +169,7 @@ fn body(notice: &Notice, alert: &Alert, style: Style<'_>) -> Vec<Line> {
     for detail in &alert.details {
         say(Rank::Detail, None, Part::Theirs(Markup::clean(detail, LONGEST)));
     }
-    if notice.occasion != Occasion::Cleared {
+    if !matches!(notice.occasion, Occasion::Cleared | Occasion::Report) {
         let runbook = style.links.runbook(alert);
         say(Rank::Act, Some(language.runbook().to_owned()), Part::Link(runbook));
     }

@@ -25,10 +25,12 @@ impl Language {
             (Self::En, Occasion::Changed) => format!("{severity} (changed)"),
             (Self::En, Occasion::Reminder) => format!("{severity} (reminder)"),
             (Self::En, Occasion::Cleared) => "CLEARED".to_owned(),
+            (Self::En, Occasion::Report) => "REPORT".to_owned(),
             (Self::En, Occasion::Test) => "TEST".to_owned(),
             (Self::Zh, Occasion::Changed) => format!("{severity}(有变化)"),
             (Self::Zh, Occasion::Reminder) => format!("{severity}(提醒)"),
             (Self::Zh, Occasion::Cleared) => "已恢复".to_owned(),
+            (Self::Zh, Occasion::Report) => "报告".to_owned(),
             (Self::Zh, Occasion::Test) => "测试".to_owned(),
         }
     }

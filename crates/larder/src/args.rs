@@ -134,6 +134,15 @@ pub enum Command {
     /// Apply a plan, checking it and each of its items again
     #[command(after_help = crate::help::APPLY)]
     Apply(ApplyArgs),
+    /// Look after the caches: measure, judge, prune, tell
+    #[command(after_help = crate::help::WATCH)]
+    Watch(WatchArgs),
+    /// Watch, and serve metrics, an API and a page over HTTP
+    #[command(after_help = crate::help::SERVE)]
+    Serve(ServeArgs),
+    /// Show what fires
+    #[command(after_help = crate::help::ALERTS)]
+    Alerts(AlertsArgs),
     /// Show the plans that wait for an approval
     #[command(after_help = crate::help::PLANS)]
     Plans,

@@ -1,5 +1,6 @@
 //! One file a command: it parses, calls and renders. This page sends each to its own.
 
+mod alerts;
 mod apply;
 mod approve;
 mod audit;
@@ -21,6 +22,7 @@ mod slowlog;
 mod status;
 mod trash;
 mod verify;
+mod watch;
 
 use std::path::Path;
 
@@ -37,6 +39,9 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
     match cli.command {
         None | Some(Command::Status) => status::run(&context()?),
         Some(Command::Du(args)) => du::run(&context()?, &args),
+        Some(Command::Watch(args)) => watch::watch(global, printer, &args),
+        Some(Command::Serve(args)) => watch::serve(global, printer, &args),
+        Some(Command::Alerts(args)) => alerts::run(&context()?, &args),
         Some(Command::Plans) => plans::run(&context()?),
         Some(Command::Health(args)) => health::run(&context()?, &args),
         Some(Command::Audit(args)) => audit::run(&context()?, &args),

@@ -10,7 +10,9 @@ mod alerts;
 mod base;
 mod board_file;
 mod cleaning;
-pub(crate) mod hooks;
+mod due;
+mod hooks;
+mod judging;
 mod live;
 mod lock;
 mod log;
@@ -27,10 +29,12 @@ mod work;
 use std::sync::mpsc;
 
 pub(crate) use base::Mode;
+pub(crate) use board_file::{KEY as BOARD, read as read_board};
+pub(crate) use live::{Live, Wish};
 pub(crate) use lock::running;
 pub(crate) use notify::receiver;
 pub(crate) use record::open_history;
-pub(crate) use silences::Silences;
+pub(crate) use silences::{KEY as SILENCES, Silences};
 
 use crate::args::GlobalArgs;
 use crate::exit::{CliError, Exit};

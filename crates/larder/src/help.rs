@@ -82,6 +82,34 @@ Examples:
   larder apply plan.json
   larder apply plan.json -n    check it and show what would go";
 
+pub(crate) const WATCH: &str = "\
+Measures sizes and each Redis every 15 seconds, judges, and prunes when a schedule, a budget or a
+full disk says so; nothing runs beside a build without waiting for it. In the production profile it
+makes plans that wait for larder approve. SIGHUP, or a change of the file, reads the settings again.
+
+Examples:
+  larder watch
+  larder watch --once                     for cron: through the cycle a single time
+  larder watch --once --trigger deploy    asked for by another program, under this name";
+
+pub(crate) const SERVE: &str = "\
+Metrics are at /metrics, for each Redis at /probe?target=redis:NAME, the API at /api/v1 with its
+description at /api/v1/openapi.json, a page at /, and /healthz and /readyz for who starts it.
+Requests that change something need a token ([serve] token-file) but on a loopback address.
+
+Examples:
+  larder serve
+  larder serve --listen 127.0.0.1:9000";
+
+pub(crate) const ALERTS: &str = "\
+All that is wrong with one cache is one alert with its reasons. Receivers are [notify.NAME] of the
+settings.
+
+Examples:
+  larder alerts --check
+  larder alerts test team                         does it arrive?
+  larder alerts silence redis:sessions --for 2h   while it is being moved";
+
 pub(crate) const PLANS: &str = "\
 In the production profile larder watch writes plans and waits for somebody to approve them.
 

@@ -4,6 +4,7 @@
 //! calls the engine and renders. stdout is the answer, stderr is prose. What caches are and what
 //! may be removed is decided elsewhere: nothing here walks or removes a file of a cache.
 
+mod api;
 pub mod args;
 pub mod args_clean;
 pub mod args_daemon;
@@ -17,6 +18,7 @@ pub mod caches;
 pub mod commands;
 pub mod context;
 pub mod exit;
+mod daemon;
 pub mod export;
 mod heal_run;
 mod health;
@@ -62,6 +64,7 @@ pub mod text;
 mod verified_file;
 mod waiting;
 pub mod wire;
+pub mod wire_alerts;
 pub mod wire_audit;
 pub mod wire_config;
 pub mod wire_download;

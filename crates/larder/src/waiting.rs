@@ -86,19 +86,23 @@ pub(crate) fn file(state: Option<&Path>, typed: &Path) -> Result<PathBuf, CliErr
     let Some(id) = typed.to_str().filter(|text| is_id(text) && !typed.exists()) else {
         return Ok(typed.to_owned());
     };
-    let plans = state.map(list).unwrap_or_default();
+    by_id(state.unwrap_or(Path::new("")), id)
+}
+
+/// The file of the plan that waits and whose id begins like this.
+pub(crate) fn by_id(state: &Path, id: &str) -> Result<PathBuf, CliError> {
+    let plans = list(state);
     let mut found = plans.iter().filter(|waiting| waiting.plan.id.starts_with(id));
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one.path.clone()),
         (Some(_), Some(_)) => {
-            Err(CliError::usage(format!("{id} is the beginning of several plans"))
-                .hint("type more of it: larder plans"))
+            let what = format!("{id} is the beginning of several plans");
+            Err(CliError::usage(what).hint("type more of it: larder plans"))
         }
-        (None, _) => Err(CliError::new(
-            Exit::Usage,
-            format!("no plan {id} waits, and there is no such file"),
-        )
-        .hint("see what waits with larder plans")),
+        (None, _) => {
+            let what = format!("no plan {id} waits, and there is no such file");
+            Err(CliError::new(Exit::Usage, what).hint("see what waits with larder plans"))
+        }
     }
 }
 

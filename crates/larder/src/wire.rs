@@ -10,6 +10,7 @@ use larder_core::{Size, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use crate::wire_alerts::AlertsDoc;
 pub use crate::wire_audit::AuditDoc;
 pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
 pub use crate::wire_download::DownloadDoc;
@@ -104,6 +105,7 @@ pub trait Document: Serialize + JsonSchema {
 /// The JSON Schema of every document, by the file that it is published in.
 pub fn schemas() -> Vec<(String, Schema)> {
     vec![
+        schema_of::<AlertsDoc>(),
         schema_of::<CheckDoc>(),
         schema_of::<ConfigDoc>(),
         schema_of::<DownloadDoc>(),

@@ -29,6 +29,8 @@ pub(crate) struct Known {
     pub sampled: BTreeMap<String, (u64, u64)>,
     /// How each cache grows, once there is enough history.
     pub growth: BTreeMap<String, Growth>,
+    /// The document of all trends.
+    pub trend: Option<serde_json::Value>,
     /// How far off the last forecast of each was.
     pub forecast_errors: BTreeMap<String, f64>,
     /// The last full scan.
@@ -49,6 +51,8 @@ pub(crate) struct Known {
     pub go_commands: Option<u64>,
     /// Limits in force.
     pub throttles: BTreeMap<String, u64>,
+    /// What became of notices, by receiver.
+    pub notified: Vec<larder_notify::ReceiverCounts>,
     /// What was asked for over HTTP.
     pub wishes: Vec<Wish>,
     /// When the first round of measuring was done.
@@ -60,10 +64,8 @@ pub(crate) struct Known {
 pub(crate) enum Wish {
     /// Go through the cycle, for this reason.
     Run(String),
-    /// A plan was approved or is to be applied.
+    /// A plan was approved.
     Plans,
-    /// Stop at once.
-    Look,
 }
 
 impl Live {
@@ -92,6 +94,11 @@ impl Live {
     /// Wakes whoever ticks.
     pub(crate) fn nudge(&self) {
         self.wake.notify_all();
+    }
+
+    /// Waits so long, whatever anybody wishes.
+    pub(crate) fn rest(&self, most: Duration) {
+        std::thread::sleep(most);
     }
 }
 
