@@ -28,7 +28,8 @@ impl Offence {
     pub fn sentence(&self) -> String {
         let user = self.user.as_ref().map_or_else(String::new, |user| format!(", user {user}"));
         let each = self.total.as_secs_f64() * 1000.0 / self.count.max(1) as f64;
-        let times = if self.count == 1 { "once".to_owned() } else { format!("{} times", self.count) };
+        let times =
+            if self.count == 1 { "once".to_owned() } else { format!("{} times", self.count) };
         format!("{} from {}{user}, {times}, {each:.0} ms each", self.pattern, self.sender)
     }
 }

@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use larder_core::size::Units;
 use larder_history::{EventFilter, Reader};
 use larder_server::{ApiRequest, ApiResponse, Endpoint, Method, ParamKind};
 use schemars::JsonSchema;
@@ -25,7 +24,6 @@ use crate::wire_plan::PlanFile;
 pub(crate) struct Api {
     pub live: Arc<Live>,
     pub state: PathBuf,
-    pub units: Units,
 }
 
 /// What was asked for and is not done yet.
@@ -105,7 +103,7 @@ fn changing(api: &Api) -> Vec<Endpoint> {
 fn status(api: &Api, _: ApiRequest) -> ApiResponse {
     let known = api.live.know();
     let Some(report) = known.report.clone() else { return ApiResponse::problem(503, NOT_YET) };
-    let doc = StatusDoc::from(&*report).with_rows(known.redis.iter().map(|row| &**row));
+    let doc = StatusDoc::from(&*report).with_redis(known.redis.iter().map(|row| &**row));
     drop(known);
     document(&doc)
 }
@@ -195,10 +193,6 @@ fn events(api: &Api, request: ApiRequest) -> ApiResponse {
 
 /// The description of the API, without a daemon.
 pub(crate) fn description() -> Value {
-    let nowhere = Api {
-        live: Arc::default(),
-        state: PathBuf::new(),
-        units: Units::default(),
-    };
+    let nowhere = Api { live: Arc::default(), state: PathBuf::new() };
     larder_server::openapi(&endpoints(&nowhere))
 }

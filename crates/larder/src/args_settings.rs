@@ -88,6 +88,12 @@ pub enum ExportCommand {
         #[command(flatten)]
         to: ExportTo,
     },
+    /// Write the OpenAPI description of the HTTP API
+    Openapi {
+        /// Where to.
+        #[command(flatten)]
+        to: ExportTo,
+    },
     /// Write alerting and recording rules for Prometheus, with their tests
     Rules {
         /// Where to.

@@ -10,6 +10,7 @@ mod config;
 mod config_set;
 mod download;
 mod du;
+mod events;
 mod export;
 mod heal;
 mod health;
@@ -21,6 +22,7 @@ mod prune;
 mod slowlog;
 mod status;
 mod trash;
+mod trend;
 mod verify;
 mod watch;
 
@@ -51,6 +53,8 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         Some(Command::Plan(args)) => plan::run(&context()?, &args),
         Some(Command::Approve(args)) => approve::run(&context()?, &args),
         Some(Command::Apply(args)) => apply::run(&context()?, &args),
+        Some(Command::Trend(args)) => trend::run(&context()?, &args),
+        Some(Command::Events(args)) => events::run(&context()?, &args),
         Some(Command::Verify(args)) => verify::run(&context()?, &args),
         Some(Command::Heal(args)) => heal::run(&context()?, &args),
         Some(Command::Download(args)) => download::run(&context()?, &args),

@@ -33,7 +33,6 @@ pub(crate) use board_file::{KEY as BOARD, read as read_board};
 pub(crate) use live::{Live, Wish};
 pub(crate) use lock::running;
 pub(crate) use notify::receiver;
-pub(crate) use record::open_history;
 pub(crate) use silences::{KEY as SILENCES, Silences};
 
 use crate::args::GlobalArgs;
@@ -44,11 +43,7 @@ use base::Base;
 use ticker::Ticker;
 
 /// Runs until it is asked to stop, or once through the cycle.
-pub(crate) fn run(
-    global: &GlobalArgs,
-    printer: &Printer,
-    mode: &Mode,
-) -> Result<Exit, CliError> {
+pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result<Exit, CliError> {
     let base = Base::load(global, printer)?;
     let state = base.state_folder()?;
     let _lock = match (lock::take(&state, mode)?, mode) {

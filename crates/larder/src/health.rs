@@ -26,16 +26,6 @@ pub(crate) struct Health {
     pub error: Option<String>,
 }
 
-impl Health {
-    /// One sentence of what costs the most, for where there is room for one only.
-    pub(crate) fn worst(&self) -> Option<&str> {
-        let parts = self.score.dimensions.iter().map(|part| (part.lost(), part.detail.as_str()));
-        let rest = self.score.penalties.iter().map(|p| (p.points, p.text.as_str()));
-        let worst = parts.chain(rest).max_by(|a, b| a.0.total_cmp(&b.0))?;
-        (worst.0 >= 1.0).then_some(worst.1)
-    }
-}
-
 /// What is known of a cache of Go's beside its row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct GoContext {

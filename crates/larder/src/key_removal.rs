@@ -22,7 +22,7 @@ use crate::redis_target::{self, RedisTarget};
 use crate::settings_redis::RedisSettings;
 use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::PlanDoc;
-use crate::{bridge, redis_readings, render_keys};
+use crate::{bridge, history_keep, redis_readings, render_keys};
 
 /// A Redis that answered, and what is to go from it.
 #[derive(Debug)]
@@ -325,6 +325,7 @@ fn run(
         || OutcomeDoc::of_keys(id, &done, &failed, took),
         || render_keys::outcome(&done, &failed, took, &context.screen()),
     );
+    history_keep::keys_cleaned(context, id, &done, took);
     Ok(render_keys::exit(&done, &failed))
 }
 
@@ -422,4 +423,20 @@ pub(crate) fn millis(duration: Duration) -> String {
         0.1..10.0 => format!("{millis:.1} ms"),
         _ => format!("{millis:.0} ms"),
     }
+}
+
+/// shim
+pub(crate) struct Quiet {
+    pub cache: String,
+    pub keys: u64,
+    pub freed_bytes: u64,
+    pub took: Duration,
+    pub trash_id: Option<String>,
+    pub broken: Option<String>,
+}
+pub(crate) fn plan_by_rules(_: &Context<'_>, _: &str) -> Result<Option<(Plan, Profile)>, CliError> {
+    Ok(None)
+}
+pub(crate) fn apply_quietly(_: &Context<'_>, _: Plan, _: Approval) -> Result<Vec<Quiet>, CliError> {
+    Ok(Vec::new())
 }

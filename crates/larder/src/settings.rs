@@ -15,6 +15,7 @@ use larder_engine::Profile;
 use crate::exit::{CliError, Exit};
 use crate::settings_daemon::{self, DaemonSettings};
 use crate::settings_file::{self, Place, Problem};
+use crate::settings_history::HistorySettings;
 use crate::settings_keys::{Fallback, Key, Kind, all, nearest};
 use crate::settings_named;
 use crate::settings_notify::{self, NotifySettings};
@@ -49,6 +50,10 @@ pub struct Settings {
     pub trash_keep: Duration,
     /// `plan.max-age`
     pub plan_max_age: Duration,
+    /// `[history]`
+    pub history: HistorySettings,
+    /// `trend.threshold`, bytes a day
+    pub trend_threshold: Option<u64>,
     /// `[redis.NAME]`, by name
     pub redis: Vec<RedisSettings>,
     /// `[notify.NAME]`, by name
@@ -354,7 +359,7 @@ fn default(key: &Key, settled: &[Settled], places: &Places) -> Value {
 pub(crate) struct Values<'a>(&'a [Settled]);
 
 impl Values<'_> {
-    fn get(&self, path: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         let key = Key::find(path)?;
         self.0.iter().find(|settled| settled.key == key).map(|settled| &settled.value)
     }
@@ -459,6 +464,8 @@ impl Values<'_> {
             trash: self.on("trash.on"),
             trash_keep: self.duration("trash.keep").unwrap_or(Duration::from_hours(7 * 24)),
             plan_max_age: self.duration("plan.max-age").unwrap_or(Duration::from_hours(24)),
+            history: HistorySettings::of(self),
+            trend_threshold: self.size("trend.threshold").map(|size| size.0),
             redis,
             notify,
             daemon,

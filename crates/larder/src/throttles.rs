@@ -1,10 +1,21 @@
 //! shim
-use larder_core::Event;
-use std::collections::BTreeMap;
-use std::time::Duration;
 use crate::context::Context;
 use crate::exit::CliError;
 use crate::redis_target::RedisTarget;
-pub(crate) fn limit_user(_: &Context<'_>, _: &RedisTarget, _: &str, _: Duration, _: &str, _: &dyn Fn(Event)) -> Result<(), CliError> { Ok(()) }
+use larder_core::Event;
+use std::collections::BTreeMap;
+use std::time::Duration;
+pub(crate) fn limit_user(
+    _: &Context<'_>,
+    _: &RedisTarget,
+    _: &str,
+    _: Duration,
+    _: &str,
+    _: &dyn Fn(Event),
+) -> Result<(), CliError> {
+    Ok(())
+}
 pub(crate) fn lift_overdue(_: &Context<'_>, _: &dyn Fn(Event)) {}
-pub(crate) fn in_force(_: &Context<'_>) -> BTreeMap<String, u64> { BTreeMap::new() }
+pub(crate) fn in_force(_: &Context<'_>) -> BTreeMap<String, u64> {
+    BTreeMap::new()
+}

@@ -48,10 +48,9 @@ fn show(context: &Context<'_>, check: bool) -> Result<Exit, CliError> {
     let board = text.map(|text| daemon::read_board(&text)).unwrap_or_default();
     let silences = Silences::read(state(context, daemon::SILENCES)?.as_deref(), context.now);
     let watched = daemon::running(context.state_folder()?);
-    context.printer.show(
-        || AlertsDoc::from(&board),
-        || render(&board, &silences, watched, &context.screen()),
-    );
+    context
+        .printer
+        .show(|| AlertsDoc::from(&board), || render(&board, &silences, watched, &context.screen()));
     let fires = board.firing().next().is_some();
     Ok(if check && fires { Exit::Unwell } else { Exit::Done })
 }

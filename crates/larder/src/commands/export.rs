@@ -28,6 +28,10 @@ pub(crate) fn run<'a>(
             write(printer, to, &export::kubernetes::files(image))
         }
         ExportCommand::Logging { to } => write(printer, to, &export::logging::files()),
+        ExportCommand::Openapi { to } => {
+            let text = file_text(&crate::api::description());
+            write(printer, to, &[ExportedFile { name: "openapi.json", text }])
+        }
         ExportCommand::Rules { to, runbooks } => {
             write(printer, to, &export::rules::files(runbooks))
         }

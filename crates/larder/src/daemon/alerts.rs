@@ -44,9 +44,9 @@ pub(crate) fn judge(
         reasons.push(Reason { id: id.to_owned(), lost: None, text });
         verdict = Verdict::Bad;
     };
-    let growth = evidence.growth.filter(|growth| {
-        settings.growth.is_some_and(|most| growth.per_second * DAY > most as f64)
-    });
+    let growth = evidence
+        .growth
+        .filter(|growth| settings.growth.is_some_and(|most| growth.per_second * DAY > most as f64));
     if let (Some(growth), Some(most)) = (growth, settings.growth) {
         let text = format!(
             "it grows by {} a day, which is more than {}",
@@ -154,6 +154,7 @@ pub(crate) fn event_kind(occasion: Occasion) -> &'static str {
         Occasion::Changed => "alert-changed",
         Occasion::Reminder => "alert-reminder",
         Occasion::Cleared => "alert-cleared",
+        Occasion::Report => "report",
         Occasion::Test => "alert-test",
     }
 }

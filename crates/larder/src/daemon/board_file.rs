@@ -149,8 +149,12 @@ mod tests {
             Phase::Over,
         ];
         let told = Some((at, Severity::Warning));
-        let tracked = phases.map(|phase| {
-            Tracked { alert: alert.clone(), phase, told, tellings: 3, news: true }
+        let tracked = phases.map(|phase| Tracked {
+            alert: alert.clone(),
+            phase,
+            told,
+            tellings: 3,
+            news: true,
         });
         let board = Board { tracked: tracked.to_vec() };
         assert_eq!(read(&write(&board)), board);

@@ -154,7 +154,9 @@ impl Run<'_> {
         }
         for failed in &outcome.failed {
             let message = format!("{}: {}", failed.subject, failed.error);
-            self.say(self.step("clean-failed", message).plan(&outcome.plan_id).bad(Severity::Warning));
+            self.say(
+                self.step("clean-failed", message).plan(&outcome.plan_id).bad(Severity::Warning),
+            );
         }
         if told.is_empty() && !failed {
             self.say(self.step("nothing-to-clean", "nothing was to go").plan(&outcome.plan_id));
@@ -180,9 +182,8 @@ impl Run<'_> {
     pub(crate) fn prune_redis(&self, cache: &str, trigger: &Trigger) -> Vec<Told> {
         let words = ["prune", cache];
         let context = self.base.context(&words);
-        let mut step = self
-            .step("triggered", format!("{} by {}", words.join(" "), trigger.name()))
-            .of(cache);
+        let mut step =
+            self.step("triggered", format!("{} by {}", words.join(" "), trigger.name())).of(cache);
         step.data = trigger.evidence();
         self.say(step.with("trigger", trigger.name()));
         let done = key_removal::plan_by_rules(&context, cache).and_then(|made| {

@@ -46,11 +46,8 @@ pub(crate) fn take(
         if let Some(row) = row {
             sample.reclaimable_bytes = Some(row.reclaimable.0);
             (sample.last_used, sample.oldest_use) = (row.last_used, row.oldest_use);
-            let context = GoContext {
-                full_in: full_in(growth, now),
-                now: Some(now),
-                units: settings.units,
-            };
+            let context =
+                GoContext { full_in: full_in(growth, now), now: Some(now), units: settings.units };
             health.extend(of_go(&row, context));
         }
     }
@@ -60,7 +57,9 @@ pub(crate) fn take(
         rows.retain(|old| old.cache != row.cache);
         rows.push(Arc::new(row));
     }
-    rows.retain(|row| settings.redis.iter().any(|redis| row.cache == format!("redis:{}", redis.name)));
+    rows.retain(|row| {
+        settings.redis.iter().any(|redis| row.cache == format!("redis:{}", redis.name))
+    });
     rows.sort_by(|a, b| a.cache.cmp(&b.cache));
     let of_rows = rows.iter().map(|row| of_redis(row, settings.daemon.health, settings.units));
     health.extend(of_rows);
@@ -152,11 +151,8 @@ pub(crate) fn judge(
         let report = known.report.as_deref();
         let row = report.and_then(|r| r.rows.iter().find(|row| row.cache.name() == cache));
         let frees = row.and_then(|row| row.findings.iter().find_map(|finding| finding.frees));
-        let unusual = if settings.daemon.alert.unusual {
-            unusual(recorder, sample, now)
-        } else {
-            Vec::new()
-        };
+        let unusual =
+            if settings.daemon.alert.unusual { unusual(recorder, sample, now) } else { Vec::new() };
         let evidence = Evidence {
             health,
             growth: known.growth.get(cache),
@@ -170,7 +166,8 @@ pub(crate) fn judge(
     drop(known);
     judged.push(own("SettingsBad", bad_settings.map(str::to_owned), "larder config check", now));
     let stats = recorder.history().stats();
-    let damage = stats.last_error.or_else(|| recorder.damaged.clone().filter(|_| is_new(base, now)));
+    let damage =
+        stats.last_error.or_else(|| recorder.damaged.clone().filter(|_| is_new(base, now)));
     judged.push(own("HistoryDamaged", damage, "larder events --since 1h", now));
     judged
 }

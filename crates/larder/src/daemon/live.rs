@@ -112,7 +112,14 @@ impl Known {
     }
 
     /// Counts a cleanup.
-    pub(crate) fn cleaned(&mut self, cache: &str, freed: u64, failed: bool, at: Time, took: Duration) {
+    pub(crate) fn cleaned(
+        &mut self,
+        cache: &str,
+        freed: u64,
+        failed: bool,
+        at: Time,
+        took: Duration,
+    ) {
         let sum = self.cleanups.entry(cache.to_owned()).or_insert_with(|| Cleanups {
             cache: cache.to_owned(),
             total: 0,

@@ -34,8 +34,7 @@ impl Log {
 
     /// Writes an event. A log that cannot be written to stops nothing.
     pub(crate) fn event(&self, event: &Event, severity: Severity) {
-        let line =
-            if self.json { self.ecs(event, severity) } else { self.text(event, severity) };
+        let line = if self.json { self.ecs(event, severity) } else { self.text(event, severity) };
         let _ = match &self.file {
             Some(path) => OpenOptions::new()
                 .create(true)

@@ -34,7 +34,10 @@ struct Records {
 /// A receiver as its settings have it.
 pub(crate) fn receiver(settings: &NotifySettings) -> Result<Receiver, CliError> {
     let kind = Kind::from_name(settings.kind).ok_or_else(|| {
-        CliError::usage(format!("notify.{}: no receiver is of kind {:?}", settings.name, settings.kind))
+        CliError::usage(format!(
+            "notify.{}: no receiver is of kind {:?}",
+            settings.name, settings.kind
+        ))
     })?;
     let template = match &settings.template_file {
         None => None,
@@ -44,9 +47,8 @@ pub(crate) fn receiver(settings: &NotifySettings) -> Result<Receiver, CliError> 
         ),
     };
     let url = settings.url.as_ref().map(|url| Address::Url(Secret::new(url.clone())));
-    let file = settings.file.as_ref().map(|file| {
-        Address::Url(Secret::new(file.display().to_string()))
-    });
+    let file =
+        settings.file.as_ref().map(|file| Address::Url(Secret::new(file.display().to_string())));
     let receiver = Receiver {
         address: settings.url_file.clone().map(Address::File).or(url).or(file),
         secret_file: settings.secret_file.clone(),
@@ -156,8 +158,12 @@ impl Records {
             Fate::Failed(why) | Fate::Unsent(Some(why)) => format!(": {why}"),
             _ => String::new(),
         };
-        let message =
-            format!("{} {}: {}{why}", delivery.occasion.name(), delivery.fate.name(), delivery.receiver);
+        let message = format!(
+            "{} {}: {}{why}",
+            delivery.occasion.name(),
+            delivery.fate.name(),
+            delivery.receiver
+        );
         let cache = delivery.alerts.first().map(|(_, cache)| cache.clone());
         let mut step = Step::new(kind, &delivery.notice, message)
             .bad(severity)

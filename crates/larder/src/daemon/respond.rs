@@ -7,15 +7,15 @@ use std::time::Duration;
 use larder_core::{Severity, Time};
 use larder_engine::respond::{Allowed, Decision, Offence, decide};
 use larder_engine::trigger::Held;
-use larder_redis::slowlog::{SlowEntry, group};
-use larder_redis::{Deployment, audit};
+use larder_redis::slowlog::{SlowEntry, group, look};
+use larder_redis::{Deployment, Link, audit};
 
 use super::cleaning::Run;
 use super::record::Step;
 use crate::context::Context;
 use crate::exit::CliError;
 use crate::redis_target::{self, RedisTarget};
-use crate::{args_keys, key_removal, slow_kept, throttles};
+use crate::{args_keys, key_removal, throttles};
 
 /// Slow commands older than this are not what ails it now.
 const RECENT: Duration = Duration::from_mins(10);
@@ -98,12 +98,12 @@ fn with_evidence<'s>(step: Step<'s>, offence: &Offence) -> Step<'s> {
 
 /// Blocking commands of the last minutes, by shape and sender.
 fn offences(context: &Context<'_>, target: &RedisTarget) -> Result<Vec<Offence>, CliError> {
-    let state = context.state_folder()?;
     let failed = |error| redis_target::failed(&error);
     let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
     let mut entries: Vec<SlowEntry> = Vec::new();
     for node in &deployment.nodes {
-        entries.extend(slow_kept::refreshed(state, &node.endpoint).map_err(failed)?);
+        let mut link = Link::open(&node.endpoint, "respond").map_err(failed)?;
+        entries.extend(look(&mut link, None).map_err(failed)?.entries);
     }
     let since = u64::try_from(context.now.minus(RECENT).unix()).unwrap_or(0);
     entries.retain(|entry| entry.at >= since);

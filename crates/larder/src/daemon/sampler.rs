@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use larder_core::{CacheKind, Meter, RedisSample, RootKind, Sample, Time};
+use larder_core::{CacheKind, Meter, RootKind, Sample, Time};
 use larder_engine::World;
 use larder_engine::world::Root;
 use larder_fs::index::Index;
@@ -16,6 +16,7 @@ use larder_redis::{Deployment, Link, Measured, Readings, RedisError, measure_sin
 use larder_server::{RedisExposed, RedisFacts};
 
 use crate::context::Context;
+use crate::redis_sample;
 use crate::redis_status::RedisRow;
 use crate::redis_target::{self, RedisTarget};
 use crate::settings::Settings;
@@ -143,7 +144,8 @@ impl Sampler {
                         budget: target.settings.budget,
                         vitals: Ok(measured.vitals),
                     };
-                    round.samples.push(of_redis(&row, took));
+                    let sample = redis_sample::sample(&row, larder_fs::now(), took);
+                    round.samples.push(sample);
                     round.facts.push(RedisExposed { cache: target.cache, facts });
                     round.redis.push(row);
                 }
@@ -222,31 +224,4 @@ fn budget(cache: CacheKind, settings: &Settings) -> Option<u64> {
         _ => return None,
     };
     policy.max_size.map(|size| size.0)
-}
-
-fn of_redis(row: &RedisRow, took: Duration) -> Sample {
-    let mut sample = Sample::empty(&*row.cache, larder_fs::now(), took);
-    let Ok(vitals) = &row.vitals else { return sample };
-    sample.allocated_bytes = vitals.used_memory;
-    sample.budget_bytes = match (vitals.max_memory, row.budget) {
-        (Some(max), Some(budget)) => Some(max.min(budget)),
-        (max, budget) => max.or(budget),
-    };
-    let known = vitals.keys.zip(vitals.persistent_keys).zip(vitals.used_memory);
-    sample.redis = known.map(|((keys, persistent_keys), used_memory_bytes)| RedisSample {
-        keys,
-        persistent_keys,
-        used_memory_bytes,
-        resident_bytes: vitals.resident.unwrap_or(0),
-        max_memory_bytes: vitals.max_memory,
-        hits: vitals.hits.unwrap_or(0),
-        misses: vitals.misses.unwrap_or(0),
-        hit_rate: vitals.hit_rate(),
-        evicted: vitals.evicted.unwrap_or(0),
-        connections: vitals.connections.unwrap_or(0),
-        max_connections: vitals.max_connections,
-        fragmentation: vitals.fragmentation,
-        latency: (vitals.latency.samples > 0).then_some(vitals.latency.p50),
-    });
-    sample
 }

@@ -62,7 +62,7 @@ pub(crate) fn start(
         say: recorder.sayer(),
         ..ServeOptions::new(address)
     };
-    let api = Api { live: Arc::clone(&base.live), state, units: settings.units };
+    let api = Api { live: Arc::clone(&base.live), state };
     let events = recorder.events.clone();
     let routes = Routes { source: shown, endpoints: api::endpoints(&api), events };
     Server::start(options, routes).map_err(|error| {
@@ -82,9 +82,7 @@ impl Source for Shown {
             sampled: sampled(&known),
             growth: known.growth.values().cloned().collect(),
             alerts: known.board.firing().map(firing).collect(),
-            tasks: known
-                .go_commands
-                .map(|go| Tasks { go, larder: known.jobs.len() as u64 }),
+            tasks: known.go_commands.map(|go| Tasks { go, larder: known.jobs.len() as u64 }),
             cleanups: known.cleanups.values().cloned().collect(),
             verifications: verified(&known),
             notifications: known.notified.iter().map(notifications).collect(),

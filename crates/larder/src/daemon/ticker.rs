@@ -220,9 +220,9 @@ impl<'a> Ticker<'a> {
             }
             let firing = alerts::firing(&known.board);
             let inhibit = &settings.daemon.alert.inhibit;
-            let told = known.board.tell(thresholds, now, |alert| {
-                alerts::quiet(alert, &firing, &silences, inhibit)
-            });
+            let told = known
+                .board
+                .tell(thresholds, now, |alert| alerts::quiet(alert, &firing, &silences, inhibit));
             let text = board_file::write(&known.board);
             drop(known);
             // Before anybody is told: what was told is known after a kill in between.
@@ -486,6 +486,7 @@ impl<'a> Ticker<'a> {
 fn watchdog(ready: &bool) {
     if *ready {
         // Without systemd there is nobody to tell.
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]);
+        let _ =
+            sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]);
     }
 }
