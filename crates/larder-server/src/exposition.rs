@@ -142,11 +142,14 @@ pub(crate) struct Exposition {
     text: String,
     left_out: u64,
     most: usize,
+    /// Whether what is written now was all sampled on a timer.
+    sampled: bool,
 }
 
 impl Exposition {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, text: String::with_capacity(32 << 10), left_out: 0, most: MOST_SERIES }
+        let text = String::with_capacity(32 << 10);
+        Self { format, text, left_out: 0, most: MOST_SERIES, sampled: false }
     }
 
     /// Writes a family with those of its series whose value is known.
@@ -169,6 +172,11 @@ impl Exposition {
             let _ = writeln!(self.text, "{}{labels} {value}", family.name);
             seen.insert(labels);
         }
+    }
+
+    /// Whether all that follows was sampled on a timer, whatever its family says.
+    pub(crate) fn all_sampled(&mut self, sampled: bool) {
+        self.sampled = sampled;
     }
 
     /// Counts what the caller left out by itself.
@@ -199,7 +207,8 @@ impl Exposition {
             (Format::Text, MetricKind::Info) => (family.name, "gauge"),
             (Format::OpenMetrics, MetricKind::Info) => (stem(family.name, "_info"), "info"),
         };
-        let more = if family.sampled { format!(" {SAMPLED}") } else { String::new() };
+        let more =
+            if family.sampled || self.sampled { format!(" {SAMPLED}") } else { String::new() };
         let _ = writeln!(self.text, "# HELP {name} {}{more}", family.help);
         let _ = writeln!(self.text, "# TYPE {name} {kind}");
         let units = ["bytes", "seconds", "ratio"];

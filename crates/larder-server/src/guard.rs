@@ -34,6 +34,7 @@ const fn refusal(status: StatusCode, why: &'static str) -> Refusal {
 }
 
 const NO_HOST: Refusal = refusal(StatusCode::BAD_REQUEST, "the request names no host");
+const TWO_HOSTS: Refusal = refusal(StatusCode::BAD_REQUEST, "the request names two hosts");
 const WRONG_HOST: Refusal = refusal(
     StatusCode::MISDIRECTED_REQUEST,
     "this server does not answer to that host name; use its address, or allow the name",
@@ -55,6 +56,10 @@ impl Gate {
         // Says nothing about anything, and is asked for by all kinds of names.
         if matches!(path, "/healthz" | "/readyz") {
             return Ok(());
+        }
+        // What one of two hosts allows, the other one could be taken for.
+        if request.headers().get_all(HOST).iter().count() > 1 {
+            return Err(TWO_HOSTS);
         }
         let host = host_of(request);
         match host {

@@ -252,6 +252,8 @@ impl<'a> Page<'a> {
         self.out.leave_out(beyond.len() as u64);
         let servers: Vec<_> =
             kept.iter().map(|one| (Some(one.cache.as_str()), one.facts.as_ref())).collect();
+        self.out.all_sampled(true);
         redis_metrics::write(&mut self.out, &servers);
+        self.out.all_sampled(false);
     }
 }

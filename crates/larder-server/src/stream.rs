@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{Method, Response, StatusCode};
 
 use crate::connection::Streaming;
@@ -41,6 +41,8 @@ pub(crate) async fn stream(State(shared): State<Arc<Shared>>, request: Request) 
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     if request.method() != Method::HEAD {
+        // Nothing follows a stream, so that nothing is waited for after its end.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response.extensions_mut().insert(Streaming);
     }
     response
