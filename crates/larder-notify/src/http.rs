@@ -5,7 +5,7 @@
 //! error shows more of the URL than its host. Each POST has a connection of its own: alerts are
 //! rare, and an old connection that has died would fail the one alert that matters.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -173,6 +173,10 @@ fn broken(host: &str, error: &ureq::Error, scrub: &Scrub) -> Trouble {
     let (why, again) = match error {
         ureq::Error::Timeout(_) => ("no answer in time".to_owned(), Again::Later),
         ureq::Error::HostNotFound => ("no such host".to_owned(), Again::Later),
+        // TLS that failed comes as this: a certificate that nobody trusts, or no TLS at all.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            (error.to_string(), Again::Never)
+        }
         ureq::Error::Io(error) => (error.to_string(), Again::Later),
         ureq::Error::ConnectionFailed => ("cannot be reached".to_owned(), Again::Later),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
@@ -220,7 +224,13 @@ pub(crate) fn decoded(text: &str) -> String {
 /// Whether it is this machine, which no proxy leads to.
 pub(crate) fn is_local(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // The parser knows addresses only in the URLs of the web, not in those of mail.
+        Some(Host::Domain(name)) => {
+            let ip = name.parse::<IpAddr>();
+            name == "localhost"
+                || name.ends_with(".localhost")
+                || ip.is_ok_and(|ip| ip.is_loopback())
+        }
         Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
         Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
         None => false,
@@ -257,6 +267,7 @@ mod tests {
         assert!(
             local("http://127.0.0.1:1/") && local("http://[::1]/") && local("http://localhost/")
         );
+        assert!(local("smtp://127.0.0.1:25") && local("smtp://[::1]") && !local("smtp://10.0.0.1"));
         assert!(!local("http://10.0.0.1/") && !local("http://localhost.example/"));
     }
 }

@@ -142,8 +142,8 @@ fn threaded(builder: MessageBuilder, notices: &[Notice]) -> MessageBuilder {
 
 impl Target for Mail {
     fn send(&mut self, letter: Letter<'_>) -> Result<(), Trouble> {
-        if self.running.take_if(|attempt| attempt.is_finished()).is_none() && self.running.is_some()
-        {
+        self.running.take_if(|attempt| attempt.is_finished());
+        if self.running.is_some() {
             return Err(Trouble::later("the attempt before this one has not ended"));
         }
         let url = self.base.url()?;
@@ -157,7 +157,11 @@ impl Target for Mail {
         self.running = Some(attempt.map_err(|error| Trouble::later(error.to_string()))?);
         let host = host_of(&url);
         match told.recv_timeout(letter.timeout) {
-            Ok(sent) => sent.map_err(|error| refused(&host, &error, &scrub)),
+            Ok(sent) => {
+                // It has nothing more to do.
+                let _ = self.running.take().map(JoinHandle::join);
+                sent.map_err(|error| refused(&host, &error, &scrub))
+            }
             Err(_) => Err(Trouble::later(format!("{host}: no answer in time"))),
         }
     }
