@@ -28,6 +28,8 @@ mod folder_compare;
 pub mod folder_hash;
 pub mod fuzz;
 pub mod go_sum;
+pub mod go_sum_add;
+pub mod goflags;
 pub mod gomod;
 pub mod gomod_lexer;
 mod goroot;

@@ -173,7 +173,8 @@ Examples:
 
 pub(crate) const DOWNLOAD: &str = "\
 GOPROXY, GOSUMDB, GOPRIVATE and the other settings of the go command hold. go.sum is never changed
-to fit what was found. What comes from version control (direct) is handed to the go command.
+to fit what was found; lines that are missing in it are added where `go mod download` adds them, in
+a workspace to go.work.sum. What comes from version control (direct) is handed to the go command.
 
 Exit status: 0 all is there, 1 a checksum is wrong, 4 something was not fetched, 6 nobody answered.
 

@@ -7,6 +7,7 @@ mod files;
 mod flow;
 mod flow_clean;
 mod flow_download;
+mod flow_download_sums;
 mod flow_heal;
 mod flow_json;
 mod flow_kill;
