@@ -7,8 +7,11 @@
 //! Leaves out: settings, screens and files other than what it is handed.
 
 pub mod audit;
+mod audit_close;
+mod audit_encoding;
 mod audit_findings;
-pub mod audit_settings;
+mod audit_hot;
+mod audit_settings;
 pub mod clean;
 mod clean_node;
 mod clean_remove;
@@ -17,6 +20,7 @@ pub mod deployment;
 pub mod endpoint;
 pub mod error;
 pub mod estimate;
+pub mod finding;
 pub mod glob;
 pub mod info;
 pub mod link;
@@ -27,6 +31,7 @@ pub mod prefixes;
 pub mod preview;
 pub mod probe;
 pub mod readings;
+mod remedy;
 pub mod reservoir;
 pub mod scan;
 pub mod scrape;
@@ -35,16 +40,18 @@ pub mod slot;
 pub mod slowlog;
 pub mod undo;
 pub mod undo_file;
+mod walk;
 
-pub use audit::{Audit, BigKey, audit};
+pub use audit::{Audit, AuditOptions, BigKey, HotKey, audit};
 pub use clean::{CleanOptions, Cleaned, Kept, NodeCleaned, Stopped, Undo, UndoFailed, Work, clean};
 pub use deployment::{Deployment, Missing, Node, Shape};
 pub use endpoint::{Endpoint, EndpointError, Secret, Timeouts, Tls};
 pub use error::RedisError;
 pub use estimate::Estimate;
+pub use finding::Finding;
 pub use glob::Glob;
 pub use info::{Info, Keyspace, Role};
-pub use link::{Courtesies, Link};
+pub use link::{Courtesies, Link, Waited};
 pub use measure::{
     Measured, Persistence, Replication, ServerState, Vitals, measure, measure_since,
 };
