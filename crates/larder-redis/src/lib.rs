@@ -8,8 +8,11 @@
 
 pub mod acl;
 pub mod audit;
+mod audit_close;
+mod audit_encoding;
 mod audit_findings;
-pub mod audit_settings;
+mod audit_hot;
+mod audit_settings;
 pub mod clean;
 mod clean_node;
 mod clean_remove;
@@ -19,6 +22,7 @@ pub mod deployment;
 pub mod endpoint;
 pub mod error;
 pub mod estimate;
+pub mod finding;
 pub mod glob;
 pub mod info;
 pub mod link;
@@ -29,6 +33,7 @@ pub mod prefixes;
 pub mod preview;
 pub mod probe;
 pub mod readings;
+mod remedy;
 pub mod reservoir;
 pub mod scan;
 pub mod scrape;
@@ -40,16 +45,18 @@ pub mod throttle_client;
 pub mod throttle_scripts;
 pub mod undo;
 pub mod undo_file;
+mod walk;
 
-pub use audit::{Audit, BigKey, audit};
+pub use audit::{Audit, AuditOptions, BigKey, HotKey, audit};
 pub use clean::{CleanOptions, Cleaned, Kept, NodeCleaned, Stopped, Undo, UndoFailed, Work, clean};
 pub use deployment::{Deployment, Missing, Node, Shape};
 pub use endpoint::{Endpoint, EndpointError, Secret, Timeouts, Tls};
 pub use error::RedisError;
 pub use estimate::Estimate;
+pub use finding::Finding;
 pub use glob::Glob;
 pub use info::{Info, Keyspace, Role};
-pub use link::{Courtesies, Link};
+pub use link::{Courtesies, Link, Waited};
 pub use measure::{
     Measured, Persistence, Replication, ServerState, Vitals, measure, measure_since,
 };

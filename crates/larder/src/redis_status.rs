@@ -29,11 +29,13 @@ impl RedisRow {
     }
 }
 
+type Answer = JoinHandle<Result<Measured, RedisError>>;
+
 /// What is being asked.
 #[derive(Debug)]
 pub(crate) struct Asking {
     rows: Vec<RedisRow>,
-    threads: Vec<(RedisTarget, Readings, JoinHandle<Result<Measured, RedisError>>)>,
+    threads: Vec<(RedisTarget, Readings, Answer)>,
     /// Where readings are kept; without one every rate is since the server started.
     state: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
 //! `larder audit`.
 
 use larder_core::Severity;
-use larder_redis::{Deployment, audit};
+use larder_redis::{AuditOptions, Deployment, audit};
 
 use crate::args::AuditArgs;
 use crate::context::Context;
@@ -22,8 +22,12 @@ pub(crate) fn run(context: &Context<'_>, args: &AuditArgs) -> Result<Exit, CliEr
         let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
         let pace = crate::args_keys::PaceArgs::default();
         let stopped = || context.meter.stopped();
-        audit(&deployment, &target.cache, limits(&target.settings, &pace), &stopped)
-            .map_err(failed)?
+        let options = AuditOptions {
+            name: &target.cache,
+            limits: limits(&target.settings, &pace),
+            units: context.settings().units,
+        };
+        audit(&deployment, options, &stopped).map_err(failed)?
     };
     redis_readings::add_own(context.settings().state.as_deref(), &target.endpoint, report.caused);
     context.printer.show(
