@@ -35,14 +35,14 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The words in JSON and on screens.
+    /// The word in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Growing => "growing",
             Self::Steady => "steady",
             Self::Shrinking => "shrinking",
             Self::Unsure => "unsure",
-            Self::NotEnough => "not enough history",
+            Self::NotEnough => "not-enough-history",
         }
     }
 }

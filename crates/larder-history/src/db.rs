@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use larder_core::Meter;
 use larder_fs::FileLock;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{HistoryError, Trouble, trouble};
@@ -46,7 +47,7 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Option<Connection>, HistoryErr
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let read = || {
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY)?;
+        prepare(&connection)?;
         let version = schema::version(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok((connection, version))
@@ -59,6 +60,16 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Option<Connection>, HistoryErr
         found if found < schema::known() => open(path).map(|(connection, _)| Some(connection)),
         _ => Ok(Some(connection)),
     }
+}
+
+/// What every connection is told first.
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // The last one to leave would write the log into the file and wait for the disk; a command
+    // that added a line has no time for that, and the next writer does it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
 }
 
 fn newer(path: &Path, found: i64) -> HistoryError {
@@ -81,8 +92,7 @@ fn try_open(path: &Path) -> Result<Connection, HistoryError> {
     let opened = (|| {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        prepare(&connection)?;
         if schema::version(&connection)? == 0 {
             // Pages that become free can be given back; it has to be said before the first table.
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;

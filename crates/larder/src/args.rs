@@ -13,6 +13,7 @@ pub use crate::args_clean::{
     ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
 };
 pub use crate::args_download::DownloadArgs;
+pub use crate::args_history::{EventsArgs, TrendArgs};
 pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
 pub use crate::args_verify::{HealArgs, VerifyArgs};
@@ -137,6 +138,12 @@ pub enum Command {
     /// Show a Redis' slow commands by pattern, who sends them, and the way out
     #[command(after_help = crate::help::SLOWLOG)]
     Slowlog(SlowlogArgs),
+    /// Show how fast caches grow, how sure that is, and when they are full
+    #[command(after_help = crate::help::TREND)]
+    Trend(TrendArgs),
+    /// Show what happened: cleanups, alerts, and what larder did by itself
+    #[command(after_help = crate::help::EVENTS)]
+    Events(EventsArgs),
     /// Hold every byte of the caches against what it should be
     #[command(after_help = crate::help::VERIFY)]
     Verify(VerifyArgs),

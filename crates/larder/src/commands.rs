@@ -9,6 +9,7 @@ mod config;
 mod config_set;
 mod download;
 mod du;
+mod events;
 mod export;
 mod heal;
 mod init;
@@ -18,6 +19,7 @@ mod prune;
 mod slowlog;
 mod status;
 mod trash;
+mod trend;
 mod verify;
 
 use std::path::Path;
@@ -42,6 +44,8 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         Some(Command::Plan(args)) => plan::run(&context()?, &args),
         Some(Command::Approve(args)) => approve::run(&context()?, &args),
         Some(Command::Apply(args)) => apply::run(&context()?, &args),
+        Some(Command::Trend(args)) => trend::run(&context()?, &args),
+        Some(Command::Events(args)) => events::run(&context()?, &args),
         Some(Command::Verify(args)) => verify::run(&context()?, &args),
         Some(Command::Heal(args)) => heal::run(&context()?, &args),
         Some(Command::Download(args)) => download::run(&context()?, &args),

@@ -81,6 +81,27 @@ Examples:
   larder apply plan.json
   larder apply plan.json -n    check it and show what would go";
 
+pub(crate) const TREND: &str = "\
+Each larder leaves a sample in the state folder, at most two a minute, so that a line in cron is
+enough. What cleanups and sudden drops took is added back: the rate is that of growth between them.
+BETWEEN holds the true rate in 95 of 100 cases; without enough history nothing is said of growth.
+With --check it ends in 1 where a cache grows faster than trend.threshold, is over its budget, or
+is full within a day.
+
+Examples:
+  larder trend
+  larder trend build redis:sessions --since 30d
+  larder trend --sample 300s        without any history: two samples, so far apart
+  larder trend --check --json | jq '.rows[].per_second'";
+
+pub(crate) const EVENTS: &str = "\
+Without --since the last hundred are shown. With --follow they are shown as they come, with --json
+one object a line, until Ctrl-C.
+
+Examples:
+  larder events --since 7d --kind cleaned
+  larder events --follow --json | jq .message";
+
 pub(crate) const VERIFY: &str = "\
 Exit status: 0 all good or all mended, 1 something bad is left, 4 something could not be read or
 removed. What go takes for normal (an action whose output was trimmed) is not bad.

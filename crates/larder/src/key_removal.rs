@@ -22,7 +22,7 @@ use crate::redis_target::{self, RedisTarget};
 use crate::settings_redis::RedisSettings;
 use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::PlanDoc;
-use crate::{bridge, render_keys};
+use crate::{bridge, history_keep, render_keys};
 
 /// A Redis that answered, and what is to go from it.
 #[derive(Debug)]
@@ -323,6 +323,7 @@ fn run(
         || OutcomeDoc::of_keys(id, &done, &failed, took),
         || render_keys::outcome(&done, &failed, took, &context.screen()),
     );
+    history_keep::keys_cleaned(context, id, &done, took);
     Ok(render_keys::exit(&done, &failed))
 }
 

@@ -14,6 +14,7 @@ use larder_engine::Profile;
 
 use crate::exit::{CliError, Exit};
 use crate::settings_file::{self, Place, Problem};
+use crate::settings_history::HistorySettings;
 use crate::settings_keys::{Fallback, KEYS, Key, Kind, nearest};
 use crate::settings_places::{Places, Role};
 use crate::settings_redis::{self, RedisSettings};
@@ -46,6 +47,10 @@ pub struct Settings {
     pub trash_keep: Duration,
     /// `plan.max-age`
     pub plan_max_age: Duration,
+    /// `[history]`
+    pub history: HistorySettings,
+    /// `trend.threshold`, bytes a day
+    pub trend_threshold: Option<u64>,
     /// `[redis.NAME]`, by name
     pub redis: Vec<RedisSettings>,
 }
@@ -314,22 +319,22 @@ fn default(key: &Key, settled: &[Settled], places: &Places) -> Value {
 }
 
 /// Typed look-ups; a value of another kind reads as none, which a test of this file excludes.
-struct Values<'a>(&'a [Settled]);
+pub(crate) struct Values<'a>(&'a [Settled]);
 
 impl Values<'_> {
-    fn get(&self, path: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         let key = Key::find(path)?;
         self.0.iter().find(|settled| settled.key == key).map(|settled| &settled.value)
     }
 
-    fn size(&self, path: &str) -> Option<Allocated> {
+    pub(crate) fn size(&self, path: &str) -> Option<Allocated> {
         match self.get(path) {
             Some(Value::Size(bytes)) => Some(Allocated(*bytes)),
             _ => None,
         }
     }
 
-    fn duration(&self, path: &str) -> Option<Duration> {
+    pub(crate) fn duration(&self, path: &str) -> Option<Duration> {
         match self.get(path) {
             Some(Value::Duration(duration)) => Some(*duration),
             _ => None,
@@ -347,7 +352,7 @@ impl Values<'_> {
         matches!(self.get(path), Some(Value::Bool(true)))
     }
 
-    fn word(&self, path: &str) -> &'static str {
+    pub(crate) fn word(&self, path: &str) -> &'static str {
         match self.get(path) {
             Some(Value::Word(word)) => word,
             _ => "",
@@ -396,6 +401,8 @@ impl Values<'_> {
             trash: self.on("trash.on"),
             trash_keep: self.duration("trash.keep").unwrap_or(Duration::from_hours(7 * 24)),
             plan_max_age: self.duration("plan.max-age").unwrap_or(Duration::from_hours(24)),
+            history: HistorySettings::of(self),
+            trend_threshold: self.size("trend.threshold").map(|size| size.0),
             redis: Vec::new(),
         }
     }

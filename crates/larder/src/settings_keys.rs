@@ -25,9 +25,9 @@ pub enum Kind {
     Folder,
     /// A list of absolute folders.
     Folders,
-    /// An absolute path of a file; `~` is the home folder.
+    /// An absolute path of a file; `~` is the home folder; `"off"` for none.
     File,
-    /// Any text.
+    /// Any text; `"off"` for none.
     Text,
     /// A duration down to microseconds, as in `"2ms"`.
     Latency,
@@ -164,6 +164,8 @@ use self::Fallback::{Empty, InProduction, Off, StateFolder, Text, WithRoots};
 ///   hours of fuzzing, and a quarter covers projects that are touched once a release.
 /// - `toolchain.max-age` and `vcs.max-age` are 30 d: one download brings either back.
 /// - `protect` is 24 h, the cache interface's own rule (`cmd/go/internal/cacheprog`).
+/// - `history`: two days as they came show what happened last night, 400 d a year to compare with;
+///   twenty caches sampled every 15 s take some 140 MB in a year.
 /// - `plan.max-age` is 24 h: a plan that waits over a night can be applied, an old one cannot.
 pub static KEYS: &[Key] = &[
     key(
@@ -276,6 +278,37 @@ pub static KEYS: &[Key] = &[
     ),
     key("trash", "keep", Kind::Duration, Text("7d"), "Keep it there for this long"),
     key("plan", "max-age", Kind::Duration, Text("24h"), "Refuse to apply a plan that is older"),
+    key(
+        "history",
+        "kind",
+        Kind::Word(&["local", "prometheus", "off"]),
+        Text("local"),
+        "Where trends come from: larder's own file, a Prometheus server that scrapes larder, or not",
+    ),
+    key("history", "keep-raw", Kind::Duration, Text("48h"), "Samples stay as they came, so long"),
+    key("history", "keep-fine", Kind::Duration, Text("30d"), "Then one of five minutes, so long"),
+    key("history", "keep", Kind::Duration, Text("400d"), "Then one of an hour; events too"),
+    key(
+        "history",
+        "max-size",
+        Kind::Size,
+        Text("200MB"),
+        "What the file may take, oldest out first",
+    ),
+    key("history", "url", Kind::Text, Off, "The Prometheus server, without a password"),
+    key("history", "username", Kind::Text, Off, "The name to log in to it with"),
+    key("history", "password-file", Kind::File, Off, "The file that holds the password"),
+    key("history", "bearer-file", Kind::File, Off, "The file that holds a token, in place of both"),
+    key("history", "labels", Kind::Text, Off, "Only what has these labels, as in job=larder"),
+    key("history", "host-label", Kind::Text, Off, "The label that tells machines apart: instance"),
+    key("history", "timeout", Kind::Duration, Text("10s"), "Wait so long for its answer"),
+    key(
+        "trend",
+        "threshold",
+        Kind::Size,
+        Off,
+        "What grows by more than this in a day is not well: larder trend --check ends in 1",
+    ),
 ];
 
 /// What a table is about, for the file that `init` writes.
@@ -288,6 +321,8 @@ pub fn table_help(table: &str) -> &'static str {
         "vcs" => "Version-control clones (GOMODCACHE/cache/vcs)",
         "trash" => "The trash",
         "plan" => "Plans",
+        "history" => "Samples and events over time",
+        "trend" => "Growth",
         _ => "",
     }
 }

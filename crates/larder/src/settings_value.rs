@@ -40,7 +40,9 @@ pub enum Value {
 pub fn read_text(kind: Kind, text: &str, home: Option<&Path>) -> Result<Value, String> {
     let expected = || format!("expected {}, found {text:?}", kind.expects());
     match kind {
-        Kind::Size | Kind::Limit | Kind::Count if text == "off" => Ok(Value::Off),
+        Kind::Size | Kind::Limit | Kind::Count | Kind::File | Kind::Text if text == "off" => {
+            Ok(Value::Off)
+        }
         Kind::Size => parse_size(text).map(Value::Size).map_err(|_| expected()),
         Kind::Duration | Kind::Limit => {
             parse_duration(text).map(Value::Duration).map_err(|_| expected())

@@ -13,12 +13,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use crate::wire_audit::AuditDoc;
 pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
 pub use crate::wire_download::DownloadDoc;
+pub use crate::wire_events::EventsDoc;
 pub use crate::wire_heal::HealDoc;
 pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
 pub use crate::wire_slowlog::SlowlogDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
 pub use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc};
+pub use crate::wire_trend::TrendDoc;
 pub use crate::wire_verify::VerifyDoc;
 
 /// A time as RFC 3339 in UTC, to the nanosecond where it has one.
@@ -107,6 +109,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<DownloadDoc>(),
         schema_of::<DuDoc>(),
         schema_of::<EmptiedDoc>(),
+        schema_of::<EventsDoc>(),
         schema_of::<HealDoc>(),
         schema_of::<OutcomeDoc>(),
         schema_of::<PlanDoc>(),
@@ -115,6 +118,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<AuditDoc>(),
         schema_of::<SlowlogDoc>(),
         schema_of::<TrashDoc>(),
+        schema_of::<TrendDoc>(),
         schema_of::<VerifyDoc>(),
         schema_of::<WrittenDoc>(),
     ]

@@ -23,7 +23,8 @@ fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
     let pages = |bytes: &mut Vec<u8>| bytes[4096..].fill(0xa5);
     let cut_off = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 3);
     let no_database = |bytes: &mut Vec<u8>| *bytes = b"this is a letter, not a database".repeat(99);
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 4] = [
+    type Damage<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+    let damages: [Damage<'_>; 4] = [
         ("garbage at its head", &garbage),
         ("garbage in its pages", &pages),
         ("cut off", &cut_off),

@@ -82,15 +82,17 @@ fn thinned_rows_give_the_trend_that_the_samples_gave() {
         level += 60_000;
         // Far more often than thinned rows could show.
         if minute % 20 == 19 {
-            level = level / 10;
+            level /= 10;
         }
         batch.push(redis("redis:s", minute * 60, level, 0));
     }
     store.write(&entries(batch)).unwrap();
     let before = trend(&place, "redis:s", Metric::Allocated, range(0, days));
     while store.tidy(at(days), 10_000).unwrap().more {}
-    let mut hours = larder_history::Limits::default();
-    hours.five_minutes_for = std::time::Duration::from_secs(3 * 86_400);
+    let hours = larder_history::Limits {
+        five_minutes_for: std::time::Duration::from_secs(3 * 86_400),
+        ..larder_history::Limits::default()
+    };
     let mut store = larder_history::Store::open(&place.path(), hours).unwrap().0;
     while store.tidy(at(days), 10_000).unwrap().more {}
     for metric in [Metric::Allocated, Metric::Resident] {

@@ -40,7 +40,7 @@ fn fill(store: &mut Store, caches: usize, days: i64) -> u64 {
 /// Two of three are a Redis, which has the larger rows.
 fn made(cache: usize, second: i64) -> Sample {
     let grown = 5_000_000_000 + (second as u64 % 600_000) * 7919 + cache as u64 * 1_000_003;
-    let one = if cache % 3 == 0 {
+    let one = if cache.is_multiple_of(3) {
         sample(&format!("build-{cache}"), second, grown)
     } else {
         redis(&format!("redis:cache-{cache}"), second, grown, second as u64 * 31)

@@ -16,6 +16,8 @@ fn help_of_every_command() {
         "plan prune",
         "approve",
         "apply",
+        "trend",
+        "events",
         "verify",
         "download",
         "heal",

@@ -17,6 +17,7 @@ mod flow_prune;
 #[cfg(unix)]
 mod flow_redis;
 mod flow_trash;
+mod flow_trend;
 mod flow_verify;
 #[cfg(unix)]
 mod flow_verify_mod;
