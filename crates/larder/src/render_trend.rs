@@ -27,11 +27,11 @@ pub(crate) fn trend(rows: &[TrendRow], sampled: bool, screen: &Screen) -> String
     let mut table = Table::new(vec![
         Column::flexible("CACHE", Align::Left, 14),
         Column::new("SIZE", Align::Right),
-        Column::new("A SECOND", Align::Right),
         Column::new("A DAY", Align::Right),
+        Column::new("FULL", Align::Left),
         Column::new("BETWEEN", Align::Left),
         Column::new("BUDGET", Align::Right),
-        Column::new("FULL", Align::Left),
+        Column::new("A SECOND", Align::Right),
         Column::new("HISTORY", Align::Left),
     ]);
     for row in rows {
@@ -53,7 +53,7 @@ fn cells(row: &TrendRow, hosts: bool, screen: &Screen) -> Vec<Cell> {
     let trend = &row.trend;
     let mut name = plain(&row.source.cache).into_owned();
     if row.metric == Metric::Resident {
-        name.push_str(" resident");
+        name.push_str(" rss");
     }
     if hosts {
         name = format!("{} {name}", plain(row.source.host.as_deref().unwrap_or("here")));
@@ -73,8 +73,8 @@ fn cells(row: &TrendRow, hosts: bool, screen: &Screen) -> Vec<Cell> {
             name.into(),
             size.into(),
             blank(),
-            blank(),
             Cell::styled(said, DIM),
+            blank(),
             row.budget.map_or_else(|| NOTHING.to_owned(), bytes).into(),
             blank(),
             history(row).into(),
@@ -91,11 +91,11 @@ fn cells(row: &TrendRow, hosts: bool, screen: &Screen) -> Vec<Cell> {
     vec![
         name.into(),
         size.into(),
-        format!("{}/s", signed(rate.per_second, screen)).into(),
         signed(rate.per_second * DAY, screen).into(),
+        full(row, screen),
         between.into(),
         row.budget.map_or_else(|| NOTHING.to_owned(), bytes).into(),
-        full(row, screen),
+        format!("{}/s", signed(rate.per_second, screen)).into(),
         history(row).into(),
     ]
 }

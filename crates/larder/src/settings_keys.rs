@@ -26,9 +26,9 @@ pub enum Kind {
     Folder,
     /// A list of absolute folders.
     Folders,
-    /// An absolute path of a file; `~` is the home folder.
+    /// An absolute path of a file; `~` is the home folder; `"off"` for none.
     File,
-    /// Any text.
+    /// Any text; `"off"` for none.
     Text,
     /// A list of texts.
     Texts,

@@ -42,7 +42,13 @@ pub enum Value {
 pub fn read_text(kind: Kind, text: &str, home: Option<&Path>) -> Result<Value, String> {
     let expected = || format!("expected {}, found {text:?}", kind.expects());
     match kind {
-        Kind::Size | Kind::Limit | Kind::Count | Kind::Cron | Kind::Hours | Kind::File
+        Kind::Size
+        | Kind::Limit
+        | Kind::Count
+        | Kind::Cron
+        | Kind::Hours
+        | Kind::File
+        | Kind::Text
             if text == "off" =>
         {
             Ok(Value::Off)

@@ -8,7 +8,7 @@ use larder_core::{Severity, Time};
 use larder_engine::respond::{Allowed, Decision, Offence, decide};
 use larder_engine::trigger::Held;
 use larder_redis::slowlog::{SlowEntry, group, look};
-use larder_redis::{Deployment, Link, audit};
+use larder_redis::{AuditOptions, Deployment, Link, audit};
 
 use super::cleaning::Run;
 use super::record::Step;
@@ -169,10 +169,14 @@ fn analyse(
 ) -> Result<Vec<String>, CliError> {
     let failed = |error| redis_target::failed(&error);
     let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
-    let limits = key_removal::limits(&target.settings, &args_keys::PaceArgs::default());
-    let stopped = || context.meter.stopped();
-    let found = audit(&deployment, &target.cache, limits, &stopped).map_err(failed)?;
     let units = context.settings().units;
+    let options = AuditOptions {
+        name: &target.cache,
+        limits: key_removal::limits(&target.settings, &args_keys::PaceArgs::default()),
+        units,
+    };
+    let stopped = || context.meter.stopped();
+    let found = audit(&deployment, options, &stopped).map_err(failed)?;
     let mut details: Vec<String> = Vec::new();
     for (prefix, count) in found.prefixes.iter().take(NAMED) {
         let share = count.bytes as f64 * 100.0 / found.bytes.max(1) as f64;

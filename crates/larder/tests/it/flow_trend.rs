@@ -15,7 +15,7 @@ use crate::Home;
 use crate::flow::{self, document, larder, valid};
 
 fn history_of(sandbox: &GoSandbox) -> PathBuf {
-    let folder = larder_testkit::snapshot(sandbox.root())
+    let folder = larder_testkit::snapshot(&sandbox.root())
         .into_keys()
         .find(|path| path.ends_with("history.db"));
     sandbox.root().join(folder.expect("there is a history"))
@@ -184,7 +184,7 @@ fn a_week_of_history_tells_growth_and_when_the_budget_is_full() {
     assert_eq!(build["verdict"], "growing");
     assert!(build["low"].as_f64() <= build["per_second"].as_f64());
     assert!(build["full_at"].is_string() && build["full_earliest"].is_string(), "{build:#}");
-    assert!(build["cleaned_bytes"].as_u64().unwrap() > 20_000_000_000);
+    assert!(build["cleaned_bytes"].as_u64().unwrap() > 18_000_000_000);
     assert_eq!(
         (&rows[1]["verdict"], &rows[1]["budget_bytes"]),
         (&"steady".into(), &2_000_000_000_u64.into())
