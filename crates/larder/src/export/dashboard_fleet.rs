@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::dashboard_alerts::alerts;
-use super::dashboards::{HERE, machines, marks};
+use super::dashboards::{HERE, machines, marks_of_redis};
 use super::panels::{
     BYTES, Dashboard, Look, SCORE, SECONDS, Sized, Table, column, dashboard, heading, lines, sized,
     stacked, stat, table,
@@ -56,7 +56,7 @@ pub(super) fn fleet(runbooks: &str) -> Value {
         about: "Every machine in a row, and what they add up to.",
         from: "now-7d",
         variables: vec![machines(true)],
-        marks: marks(HERE),
+        marks: marks_of_redis(HERE),
         panels: [
             vec![
                 sized(24, 6, alerts(runbooks)),

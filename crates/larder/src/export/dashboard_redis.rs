@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::dashboards::{machines, marks};
+use super::dashboards::{machines, marks_of_redis};
 use super::panels::{
     BYTES, COUNT, Dashboard, Look, SCORE, Sized, dashboard, heading, lines, plain, sized, stacked,
     stat, variable,
@@ -30,7 +30,7 @@ pub(super) fn one_redis() -> Value {
         about: "Score, memory, keys and clients of one Redis.",
         from: "now-24h",
         variables: vec![machines(true), variable("cache", "Redis", selector, false)],
-        marks: marks(CHOSEN),
+        marks: marks_of_redis(CHOSEN),
         panels,
     })
 }

@@ -31,32 +31,37 @@ pub fn files(runbooks: &str) -> Vec<ExportedFile> {
     ]
 }
 
-/// Marks that every dashboard has: cleanups, limits, alerts. `more` narrows the series.
+/// Marks of cleanups and of alerts; `more` narrows the series.
 pub(super) fn marks(more: &str) -> Vec<Value> {
-    let of = |metric: &str| format!("{metric}{{{more}}}");
     vec![
         mark(
             "Cleanup",
             "green",
-            &format!("{} * 1000", of("larder_cleanup_last_timestamp_seconds")),
+            &format!("larder_cleanup_last_timestamp_seconds{{{more}}} * 1000"),
             "{{cache}} on {{instance}} was cleaned",
             true,
         ),
         mark(
-            "Limited by larder",
-            "orange",
-            &format!("{} > 0", of("larder_throttles_active")),
-            "A user or client of {{cache}} is limited",
-            false,
-        ),
-        mark(
             "Alert",
             "red",
-            &format!("{} == 1", of("larder_alert_firing")),
+            &format!("larder_alert_firing{{{more}}} == 1"),
             "{{alert}} for {{cache}} on {{instance}}",
             false,
         ),
     ]
+}
+
+/// The same, and what larder did by itself to the clients of a Redis.
+pub(super) fn marks_of_redis(more: &str) -> Vec<Value> {
+    let mut marks = marks(more);
+    marks.push(mark(
+        "Limited by larder",
+        "orange",
+        &format!("larder_throttles_active{{{more}}} > 0"),
+        "A user or client of {{cache}} is limited",
+        false,
+    ));
+    marks
 }
 
 /// The variable of machines.
@@ -78,7 +83,7 @@ fn overview(runbooks: &str) -> Value {
         about: "What fires and what to do about it, each cache in a row, and what happened when.",
         from: "now-24h",
         variables: vec![machines(true)],
-        marks: marks(HERE),
+        marks: marks_of_redis(HERE),
         panels,
     })
 }

@@ -3,6 +3,11 @@
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
 mod config;
+mod export;
+#[cfg(unix)]
+mod export_metrics;
+#[cfg(unix)]
+mod export_queries;
 mod files;
 mod flow;
 mod flow_clean;
