@@ -13,7 +13,7 @@ use super::dashboard_go::go_machine;
 use super::dashboard_redis::one_redis;
 use super::panels::{
     BYTES, COUNT, Column, Dashboard, Look, RATIO, SCORE, Sized, Table, column, dashboard, heading,
-    lines, mark, sized, stacked, stat, table, variable,
+    lines, mark, number, sized, stacked, table, variable,
 };
 
 /// The series of the machines that were chosen.
@@ -222,42 +222,29 @@ fn itself() -> Vec<Sized> {
     let sum = |expr: &str| format!("sum({expr})");
     let bad = Look { unit: "short", limits: Some((1.0, 2.0)) };
     vec![
-        sized(4, 4, stat("Machines", "Those that answer.", "count(larder_build_info)", COUNT)),
-        sized(
+        number(4, "Machines", "Those that answer.", "count(larder_build_info)", COUNT),
+        number(4, "Plans that wait", "larder plans", &sum(&of("larder_plans_waiting")), bad),
+        number(
             4,
-            4,
-            stat("Plans that wait", "larder plans", &sum(&of("larder_plans_waiting")), bad),
+            "Caches not measured",
+            "Their last measurement failed.",
+            &format!("count(larder_cache_up{{{HERE}}} == 0) or vector(0)"),
+            bad,
         ),
-        sized(
+        number(4, "History", "Its size.", &sum(&of("larder_history_bytes")), BYTES),
+        number(
             4,
-            4,
-            stat(
-                "Caches not measured",
-                "Their last measurement failed.",
-                &format!("count(larder_cache_up{{{HERE}}} == 0) or vector(0)"),
-                bad,
-            ),
+            "History lost in an hour",
+            "Samples and events that could not be written.",
+            &sum(&an_hour("larder_history_dropped_total")),
+            bad,
         ),
-        sized(4, 4, stat("History", "Its size.", &sum(&of("larder_history_bytes")), BYTES)),
-        sized(
+        number(
             4,
-            4,
-            stat(
-                "History lost in an hour",
-                "Samples and events that could not be written.",
-                &sum(&an_hour("larder_history_dropped_total")),
-                bad,
-            ),
-        ),
-        sized(
-            4,
-            4,
-            stat(
-                "Events in an hour",
-                "larder events",
-                &sum(&an_hour("larder_events_total")),
-                COUNT,
-            ),
+            "Events in an hour",
+            "larder events",
+            &sum(&an_hour("larder_events_total")),
+            COUNT,
         ),
         sized(
             12,
