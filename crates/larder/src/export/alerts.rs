@@ -37,7 +37,7 @@ pub struct AlertRule {
     pub name: &'static str,
     /// Its severity label.
     pub severity: Severity,
-    /// When it holds, in PromQL.
+    /// When it holds, as a query.
     pub expr: String,
     /// For how long it must hold, as Prometheus writes durations; empty for at once.
     pub hold: &'static str,
@@ -53,7 +53,10 @@ pub struct AlertRule {
 
 /// Every rule, in the groups of the file.
 pub fn groups() -> [(&'static str, Vec<AlertRule>); 3] {
-    [("larder-caches", caches()), ("larder-redis", redis()), ("larder-itself", itself())]
+    let (mut of_caches, mut of_larder) = (caches(), counted());
+    of_caches.extend(findings());
+    of_larder.extend(itself());
+    [("larder-caches", of_caches), ("larder-redis", redis()), ("larder-itself", of_larder)]
 }
 
 /// Raised below one score, over from another on; `name` is the alert itself, which it looks back
@@ -118,6 +121,12 @@ fn caches() -> Vec<AlertRule> {
         },
         disk("10", Severity::Warning),
         disk("5", Severity::Critical),
+    ]
+}
+
+/// Rules about what was found out about a cache, or was not.
+fn findings() -> Vec<AlertRule> {
+    vec![
         AlertRule {
             name: "CacheNotMeasured",
             severity: Severity::Warning,
@@ -170,20 +179,10 @@ fn disk(percent: &'static str, severity: Severity) -> AlertRule {
     }
 }
 
-/// Rules about larder itself.
-fn itself() -> Vec<AlertRule> {
+/// Rules about what larder counts of its own failures.
+fn counted() -> Vec<AlertRule> {
     let more_than_none = |counter: &str| format!("increase({counter}[1h]) > 0");
     vec![
-        AlertRule {
-            name: "LarderDown",
-            severity: Severity::Critical,
-            expr: "up{job=\"larder\"} == 0\nor\nabsent(up{job=\"larder\"})".to_owned(),
-            hold: "5m",
-            keep: "",
-            summary: "larder on {{ $labels.instance }} does not answer",
-            description: "Nothing is measured, cleaned or told meanwhile.",
-            command: "systemctl status larder",
-        },
         AlertRule {
             name: "LarderCleanupFails",
             severity: Severity::Warning,
@@ -223,6 +222,22 @@ fn itself() -> Vec<AlertRule> {
             summary: "larder on {{ $labels.instance }} lost samples or events",
             description: "Within the last hour more came in than could be written.",
             command: "larder events --since 2h",
+        },
+    ]
+}
+
+/// Rules about larder itself.
+fn itself() -> Vec<AlertRule> {
+    vec![
+        AlertRule {
+            name: "LarderDown",
+            severity: Severity::Critical,
+            expr: "up{job=\"larder\"} == 0\nor\nabsent(up{job=\"larder\"})".to_owned(),
+            hold: "5m",
+            keep: "",
+            summary: "larder on {{ $labels.instance }} does not answer",
+            description: "Nothing is measured, cleaned or told meanwhile.",
+            command: "systemctl status larder",
         },
         AlertRule {
             name: "LarderPlansWait",

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::dashboard_alerts::alerts;
-use super::dashboards::{HERE, machines, marks};
+use super::dashboards::{HERE, machines, marks_of_redis};
 use super::panels::{
-    BYTES, Dashboard, Look, SCORE, SECONDS, Sized, Table, column, dashboard, heading, lines, sized,
-    stacked, stat, table,
+    BYTES, Dashboard, Look, SCORE, SECONDS, Sized, Table, column, dashboard, heading, lines,
+    number, sized, stacked, table,
 };
 
 /// Every machine in a row, and what they add up to.
@@ -56,7 +56,7 @@ pub(super) fn fleet(runbooks: &str) -> Value {
         about: "Every machine in a row, and what they add up to.",
         from: "now-7d",
         variables: vec![machines(true)],
-        marks: marks(HERE),
+        marks: marks_of_redis(HERE),
         panels: [
             vec![
                 sized(24, 6, alerts(runbooks)),
@@ -75,31 +75,21 @@ fn all_of_them() -> Vec<Sized> {
     let by_cache = |metric: &str| format!("sum by (cache) ({metric}{{{HERE}}})");
     let total = |metric: &str| format!("sum({metric}{{{HERE}, cache!~\"redis:.+\"}})");
     vec![
-        sized(6, 4, stat("Go caches", "On disk.", &total("larder_cache_allocated_bytes"), BYTES)),
-        sized(
+        number(6, "Go caches", "On disk.", &total("larder_cache_allocated_bytes"), BYTES),
+        number(6, "Reclaimable", "On disk.", &total("larder_cache_reclaimable_bytes"), BYTES),
+        number(
             6,
-            4,
-            stat("Reclaimable", "On disk.", &total("larder_cache_reclaimable_bytes"), BYTES),
+            "Freed in a week",
+            "Measured as removed.",
+            &format!("sum(increase(larder_cleanup_freed_bytes_total{{{HERE}}}[7d]))"),
+            BYTES,
         ),
-        sized(
+        number(
             6,
-            4,
-            stat(
-                "Freed in a week",
-                "Measured as removed.",
-                &format!("sum(increase(larder_cleanup_freed_bytes_total{{{HERE}}}[7d]))"),
-                BYTES,
-            ),
-        ),
-        sized(
-            6,
-            4,
-            stat(
-                "Oldest verification",
-                "Of any cache on any machine.",
-                &format!("time() - min(larder_verification_last_timestamp_seconds{{{HERE}}} > 0)"),
-                SECONDS,
-            ),
+            "Oldest verification",
+            "Of any cache on any machine.",
+            &format!("time() - min(larder_verification_last_timestamp_seconds{{{HERE}}} > 0)"),
+            SECONDS,
         ),
         sized(
             12,

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::dashboards::{machines, marks};
 use super::panels::{
-    BYTES, Dashboard, Look, SCORE, SECONDS, Sized, dashboard, heading, lines, sized, stacked, stat,
-    variable,
+    BYTES, Dashboard, Look, SCORE, SECONDS, Sized, dashboard, heading, lines, number, sized,
+    stacked, variable,
 };
 
 /// The Go caches that were chosen, of the machine that was.
@@ -16,6 +16,7 @@ pub(super) fn go_machine() -> Value {
     let mut panels = now();
     panels.push(heading("Size"));
     panels.extend(size());
+    panels.extend(made_of());
     panels.push(heading("What was done"));
     panels.extend(done());
     let selector = "larder_cache_up{instance=~\"$instance\", cache!~\"redis:.+\"}";
@@ -38,80 +39,55 @@ fn now() -> Vec<Sized> {
     let limits = |unit, orange, red| Look { unit, limits: Some((orange, red)) };
     let free = format!("{} / {}", of("larder_disk_free_bytes"), of("larder_disk_size_bytes"));
     vec![
-        sized(
+        number(4, "Worst score", "Of 100.", &format!("min({})", of("larder_cache_score")), SCORE),
+        number(
             4,
-            4,
-            stat("Worst score", "Of 100.", &format!("min({})", of("larder_cache_score")), SCORE),
+            "On disk",
+            "What the disk would give back.",
+            &format!("sum({})", of("larder_cache_allocated_bytes")),
+            BYTES,
         ),
-        sized(
+        number(
             4,
-            4,
-            stat(
-                "On disk",
-                "What the disk would give back.",
-                &format!("sum({})", of("larder_cache_allocated_bytes")),
-                BYTES,
-            ),
+            "Reclaimable",
+            "larder prune",
+            &format!("sum({})", of("larder_cache_reclaimable_bytes")),
+            BYTES,
         ),
-        sized(
+        number(
             4,
-            4,
-            stat(
-                "Reclaimable",
-                "larder prune",
-                &format!("sum({})", of("larder_cache_reclaimable_bytes")),
-                BYTES,
-            ),
+            "Free on disk",
+            "The fullest of the disks.",
+            &format!("min({free})"),
+            limits("percentunit", 0.1, 0.05),
         ),
-        sized(
+        number(
             4,
-            4,
-            stat(
-                "Free on disk",
-                "The fullest of the disks.",
-                &format!("min({free})"),
-                limits("percentunit", 0.1, 0.05),
-            ),
+            "First one full in",
+            "At the pace of now.",
+            &format!("min({} - time())", of("larder_cache_full_timestamp_seconds")),
+            limits("s", 7.0 * 86400.0, 86400.0),
         ),
-        sized(
+        number(
             4,
-            4,
-            stat(
-                "First one full in",
-                "At the pace of now.",
-                &format!("min({} - time())", of("larder_cache_full_timestamp_seconds")),
-                limits("s", 7.0 * 86400.0, 86400.0),
-            ),
+            "Bad entries",
+            "larder verify --fix",
+            &format!("sum({})", of("larder_verification_bad")),
+            limits("short", 1.0, 2.0),
         ),
-        sized(
+        number(
             4,
-            4,
-            stat(
-                "Bad entries",
-                "larder verify --fix",
-                &format!("sum({})", of("larder_verification_bad")),
-                limits("short", 1.0, 2.0),
-            ),
+            "Last used before",
+            "Whichever was last.",
+            &format!("time() - max({})", of("larder_cache_last_used_timestamp_seconds")),
+            SECONDS,
         ),
-        sized(
+        number(
             4,
-            4,
-            stat(
-                "Last used before",
-                "Whichever was last.",
-                &format!("time() - max({})", of("larder_cache_last_used_timestamp_seconds")),
-                SECONDS,
-            ),
-        ),
-        sized(
-            4,
-            4,
-            stat(
-                "Oldest use before",
-                "Of anything in them.",
-                &format!("time() - min({})", of("larder_cache_oldest_use_timestamp_seconds")),
-                SECONDS,
-            ),
+            "Oldest use before",
+            "Of anything in them.",
+            &format!("time() - min({})", of("larder_cache_oldest_use_timestamp_seconds")),
+            SECONDS,
         ),
         sized(
             16,
@@ -159,6 +135,11 @@ fn size() -> Vec<Sized> {
                 "decbytes",
             ),
         ),
+    ]
+}
+
+fn made_of() -> Vec<Sized> {
+    vec![
         sized(
             8,
             7,

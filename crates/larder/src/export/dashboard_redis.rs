@@ -5,10 +5,10 @@
 
 use serde_json::Value;
 
-use super::dashboards::{machines, marks};
+use super::dashboards::{machines, marks_of_redis};
 use super::panels::{
-    BYTES, COUNT, Dashboard, Look, SCORE, Sized, dashboard, heading, lines, plain, sized, stacked,
-    stat, variable,
+    BYTES, COUNT, Dashboard, Look, SCORE, Sized, dashboard, heading, lines, number, plain, sized,
+    stacked, variable,
 };
 
 /// The Redis that was chosen.
@@ -30,7 +30,7 @@ pub(super) fn one_redis() -> Value {
         about: "Score, memory, keys and clients of one Redis.",
         from: "now-24h",
         variables: vec![machines(true), variable("cache", "Redis", selector, false)],
-        marks: marks(CHOSEN),
+        marks: marks_of_redis(CHOSEN),
         panels,
     })
 }
@@ -45,8 +45,7 @@ fn a_second(counter: &str) -> String {
 
 fn now() -> Vec<Sized> {
     let limits = |unit, orange, red| Look { unit, limits: Some((orange, red)) };
-    let one =
-        |title: &str, about: &str, expr: &str, look| sized(4, 4, stat(title, about, expr, look));
+    let one = |title: &str, about: &str, expr: &str, look| number(4, title, about, expr, look);
     let full = format!("{} - time()", of("larder_cache_full_timestamp_seconds"));
     vec![
         one("Score", "Of 100: larder health", &of("larder_cache_score"), SCORE),

@@ -13,7 +13,7 @@ use super::dashboard_go::go_machine;
 use super::dashboard_redis::one_redis;
 use super::panels::{
     BYTES, COUNT, Column, Dashboard, Look, RATIO, SCORE, Sized, Table, column, dashboard, heading,
-    lines, mark, sized, stacked, stat, table, variable,
+    lines, mark, number, sized, stacked, table, variable,
 };
 
 /// The series of the machines that were chosen.
@@ -31,32 +31,37 @@ pub fn files(runbooks: &str) -> Vec<ExportedFile> {
     ]
 }
 
-/// Marks that every dashboard has: cleanups, limits, alerts. `more` narrows the series.
+/// Marks of cleanups and of alerts; `more` narrows the series.
 pub(super) fn marks(more: &str) -> Vec<Value> {
-    let of = |metric: &str| format!("{metric}{{{more}}}");
     vec![
         mark(
             "Cleanup",
             "green",
-            &format!("{} * 1000", of("larder_cleanup_last_timestamp_seconds")),
+            &format!("larder_cleanup_last_timestamp_seconds{{{more}}} * 1000"),
             "{{cache}} on {{instance}} was cleaned",
             true,
         ),
         mark(
-            "Limited by larder",
-            "orange",
-            &format!("{} > 0", of("larder_throttles_active")),
-            "A user or client of {{cache}} is limited",
-            false,
-        ),
-        mark(
             "Alert",
             "red",
-            &format!("{} == 1", of("larder_alert_firing")),
+            &format!("larder_alert_firing{{{more}}} == 1"),
             "{{alert}} for {{cache}} on {{instance}}",
             false,
         ),
     ]
+}
+
+/// The same, and what larder did by itself to the clients of a Redis.
+pub(super) fn marks_of_redis(more: &str) -> Vec<Value> {
+    let mut marks = marks(more);
+    marks.push(mark(
+        "Limited by larder",
+        "orange",
+        &format!("larder_throttles_active{{{more}}} > 0"),
+        "A user or client of {{cache}} is limited",
+        false,
+    ));
+    marks
 }
 
 /// The variable of machines.
@@ -78,7 +83,7 @@ fn overview(runbooks: &str) -> Value {
         about: "What fires and what to do about it, each cache in a row, and what happened when.",
         from: "now-24h",
         variables: vec![machines(true)],
-        marks: marks(HERE),
+        marks: marks_of_redis(HERE),
         panels,
     })
 }
@@ -217,42 +222,29 @@ fn itself() -> Vec<Sized> {
     let sum = |expr: &str| format!("sum({expr})");
     let bad = Look { unit: "short", limits: Some((1.0, 2.0)) };
     vec![
-        sized(4, 4, stat("Machines", "Those that answer.", "count(larder_build_info)", COUNT)),
-        sized(
+        number(4, "Machines", "Those that answer.", "count(larder_build_info)", COUNT),
+        number(4, "Plans that wait", "larder plans", &sum(&of("larder_plans_waiting")), bad),
+        number(
             4,
-            4,
-            stat("Plans that wait", "larder plans", &sum(&of("larder_plans_waiting")), bad),
+            "Caches not measured",
+            "Their last measurement failed.",
+            &format!("count(larder_cache_up{{{HERE}}} == 0) or vector(0)"),
+            bad,
         ),
-        sized(
+        number(4, "History", "Its size.", &sum(&of("larder_history_bytes")), BYTES),
+        number(
             4,
-            4,
-            stat(
-                "Caches not measured",
-                "Their last measurement failed.",
-                &format!("count(larder_cache_up{{{HERE}}} == 0) or vector(0)"),
-                bad,
-            ),
+            "History lost in an hour",
+            "Samples and events that could not be written.",
+            &sum(&an_hour("larder_history_dropped_total")),
+            bad,
         ),
-        sized(4, 4, stat("History", "Its size.", &sum(&of("larder_history_bytes")), BYTES)),
-        sized(
+        number(
             4,
-            4,
-            stat(
-                "History lost in an hour",
-                "Samples and events that could not be written.",
-                &sum(&an_hour("larder_history_dropped_total")),
-                bad,
-            ),
-        ),
-        sized(
-            4,
-            4,
-            stat(
-                "Events in an hour",
-                "larder events",
-                &sum(&an_hour("larder_events_total")),
-                COUNT,
-            ),
+            "Events in an hour",
+            "larder events",
+            &sum(&an_hour("larder_events_total")),
+            COUNT,
         ),
         sized(
             12,

@@ -88,7 +88,7 @@ fn thresholds(look: Look) -> Value {
 }
 
 /// One number, large.
-pub(super) fn stat(title: &str, about: &str, expr: &str, look: Look) -> Value {
+fn stat(title: &str, about: &str, expr: &str, look: Look) -> Value {
     let target = json!({ "refId": "A", "datasource": source(), "expr": expr,
         "instant": true, "editorMode": "code" });
     json!({
@@ -108,6 +108,11 @@ pub(super) fn stat(title: &str, about: &str, expr: &str, look: Look) -> Value {
             "showPercentChange": false, "textMode": "auto", "wideLayout": true,
         },
     })
+}
+
+/// One number in a box of its own.
+pub(super) fn number(width: u64, title: &str, about: &str, expr: &str, look: Look) -> Sized {
+    sized(width, 4, stat(title, about, expr, look))
 }
 
 /// Lines over time.

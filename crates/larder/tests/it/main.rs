@@ -3,6 +3,12 @@
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
 mod config;
+#[cfg(unix)]
+mod export;
+#[cfg(unix)]
+mod export_metrics;
+#[cfg(unix)]
+mod export_queries;
 mod files;
 mod flow;
 mod flow_clean;
@@ -23,6 +29,9 @@ mod flow_verify;
 #[cfg(unix)]
 mod flow_verify_mod;
 mod help;
+#[cfg(unix)]
+mod pipelines;
+mod runbooks;
 mod usage;
 
 use std::path::{Path, PathBuf};
