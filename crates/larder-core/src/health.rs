@@ -177,11 +177,12 @@ pub struct GoVitals {
 /// A week ahead is time enough to act.
 const AHEAD: f64 = 7.0 * 86_400.0;
 
-/// The score of a cache of Go's: its share in its budget (0.3: whole up to 80 %, none at 120 %),
+/// The score of a cache of Go's: its share in its budget (0.3: whole within it, since a cache that is
+/// kept to a budget lies just below it; none at one and a half times as much),
 /// growth (0.2: none when it is full now, whole when that is a week ahead), integrity (0.2: none
 /// where anything was bad), waste (0.2), hit rate of builds (0.1).
 pub fn go_score(vitals: GoVitals) -> Score {
-    let share = vitals.budget_share.map(|share| 1.0 - ((share - 0.8) / 0.4).clamp(0.0, 1.0));
+    let share = vitals.budget_share.map(|share| 1.0 - ((share - 1.0) / 0.5).clamp(0.0, 1.0));
     let full = vitals.full_in.map(|left| left.as_secs_f64());
     let bad = vitals.bad_share;
     weigh(&[
@@ -261,7 +262,7 @@ mod tests {
         };
         assert_eq!(go_score(well).value, Some(100.0));
         let day = Duration::from_hours(24);
-        let full = GoVitals { budget_share: Some(1.2), full_in: Some(day), ..well };
+        let full = GoVitals { budget_share: Some(1.5), full_in: Some(day), ..well };
         // 30 of the budget and 6 of 7 parts of 20 are lost.
         assert_eq!(go_score(full).value, Some(52.86));
         let unverified = GoVitals { bad_share: None, hit_rate: None, ..well };

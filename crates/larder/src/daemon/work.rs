@@ -102,6 +102,7 @@ impl<'a> Worker<'a> {
     fn job(&self, job: Job) {
         let trace = new_trace();
         let run = Run { base: self.base, recorder: self.recorder, trace: &trace };
+        let changes = matches!(job, Job::Prune { .. } | Job::Apply(_));
         let told = match job {
             Job::Scan => return self.scan(&trace),
             Job::Verify { trigger } => return self.verify(&trigger, &trace),
@@ -114,6 +115,10 @@ impl<'a> Worker<'a> {
                 return self.tell(Done::Noted { cache, done: found.done, details: found.details });
             }
         };
+        if changes && !told.is_empty() {
+            // What could go and what is wrong is another now.
+            self.scan(&trace);
+        }
         told.into_iter().for_each(|told| self.tell(Done::Told(told)));
     }
 
