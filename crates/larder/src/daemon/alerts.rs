@@ -18,6 +18,8 @@ pub(crate) struct Evidence<'a> {
     pub growth: Option<&'a Growth>,
     /// Why it could not be measured, and for how long.
     pub unmeasured: Option<(&'a str, Duration)>,
+    /// The score when it was last good.
+    pub good_score: Option<f64>,
     /// What is far from usual at this hour, a sentence each.
     pub unusual: Vec<String>,
     /// What the most useful command would free, bytes.
@@ -73,7 +75,7 @@ pub(crate) fn judge(
             since: now,
             ended: None,
             score: score.filter(|_| evidence.unmeasured.is_none()),
-            score_before: None,
+            score_before: evidence.good_score,
             reasons,
             trend: evidence.growth.map_or_else(String::new, |g| trend(g, evidence.units, now)),
             command: health.and_then(|health| health.actions.first().cloned()),

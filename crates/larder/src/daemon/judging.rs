@@ -144,8 +144,8 @@ pub(crate) fn judge(
     now: Time,
 ) -> Vec<Judged> {
     let settings = base.settings();
-    let known = base.live.know();
-    let mut judged = Vec::new();
+    let mut known = base.live.know();
+    let (mut judged, mut good) = (Vec::new(), Vec::new());
     for (cache, sample) in &known.samples {
         let health = known.health.iter().find(|health| health.cache == *cache);
         let report = known.report.as_deref();
@@ -157,12 +157,18 @@ pub(crate) fn judge(
             health,
             growth: known.growth.get(cache),
             unmeasured: sample.error.as_deref().map(|why| (why, now.since(sample.at))),
+            good_score: known.good_scores.get(cache).copied(),
             unusual,
             frees: frees.map(|bytes| bytes.0),
             units: settings.units,
         };
-        judged.push(alerts::judge(cache, &evidence, &settings.daemon.alert, now));
+        let one = alerts::judge(cache, &evidence, &settings.daemon.alert, now);
+        if let (Verdict::Good, Some(score)) = (one.verdict, one.alert.score) {
+            good.push((cache.clone(), score));
+        }
+        judged.push(one);
     }
+    known.good_scores.extend(good);
     drop(known);
     judged.push(own("SettingsBad", bad_settings.map(str::to_owned), "larder config check", now));
     let stats = recorder.history().stats();

@@ -41,6 +41,8 @@ pub(crate) struct Known {
     pub facts: Vec<RedisExposed>,
     /// How well each cache is.
     pub health: Vec<Health>,
+    /// The score of each cache when it was last good.
+    pub good_scores: BTreeMap<String, f64>,
     /// The alerts.
     pub board: Board,
     /// What cleaning did since the start.

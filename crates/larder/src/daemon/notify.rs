@@ -158,12 +158,9 @@ impl Records {
             Fate::Failed(why) | Fate::Unsent(Some(why)) => format!(": {why}"),
             _ => String::new(),
         };
-        let message = format!(
-            "{} {}: {}{why}",
-            delivery.occasion.name(),
-            delivery.fate.name(),
-            delivery.receiver
-        );
+        let was = if delivery.fate == Fate::Sent { "was told" } else { "was not told" };
+        let (receiver, occasion) = (&delivery.receiver, delivery.occasion.name());
+        let message = format!("{receiver} {was} ({occasion}){why}");
         let cache = delivery.alerts.first().map(|(_, cache)| cache.clone());
         let mut step = Step::new(kind, &delivery.notice, message)
             .bad(severity)
