@@ -11,7 +11,7 @@ use crate::support::{FastClock, Running, notice, quick, receiver};
 
 #[test]
 fn a_robot_gets_twenty_a_minute_and_all_that_waits_in_one() {
-    const NOTICES: usize = 80;
+    const NOTICES: usize = 150;
     let clock = FastClock::new(100);
     let times: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let (seen, told) = (Arc::clone(&times), Arc::clone(&clock));
@@ -24,10 +24,12 @@ fn a_robot_gets_twenty_a_minute_and_all_that_waits_in_one() {
     let running = Running::start(vec![robot], &Options { clock, ..quick() });
     for n in 0..NOTICES {
         running.dispatcher.send(&notice(&n.to_string(), &format!("redis:{n}"), Occasion::Raised));
+        // One a second as the clock tells it, which is three times what it bears.
+        std::thread::sleep(Duration::from_millis(10));
     }
     assert!(running.some(NOTICES).iter().all(|d| d.fate == Fate::Sent));
     let times = times.lock().unwrap().clone();
-    assert!(times.len() < NOTICES / 4, "{} messages", times.len());
+    assert!(times.len() < NOTICES / 2, "{} messages", times.len());
     for (index, begin) in times.iter().enumerate() {
         let minute = *begin + Duration::from_mins(1);
         let within = times[index..].iter().take_while(|at| **at < minute).count();
