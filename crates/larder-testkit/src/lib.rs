@@ -1,5 +1,5 @@
 //! Fixtures for larder's tests and benchmarks: a sandbox in which the real go command runs,
-//! module proxies made of folders, snapshots of trees, and synthetic caches of any size.
+//! module proxies made of folders, servers that lie, snapshots of trees, and synthetic caches of any size.
 //!
 //! Promises: nothing here reads or writes the caches, home folder or settings of whoever runs
 //! the tests; the one thing kept between runs is the shared folder of [`cache_dir`], which holds
@@ -12,12 +12,14 @@
 #![expect(clippy::format_push_string, reason = "plain to read, and speed is not the point here")]
 
 mod alertmanager;
+pub mod fake_sumdb;
 mod gomod;
 mod proxy;
 mod real;
 mod redis;
 mod rng;
 mod sandbox;
+pub mod server;
 mod shared;
 mod snapshot;
 mod test_proxy;

@@ -174,6 +174,25 @@ fn a_vendored_project_is_fetched_for_all_the_same() {
     assert_eq!(said["fetched"].as_array().unwrap().len(), 3, "{said:#}");
 }
 
+#[cfg(unix)]
+#[test]
+fn modcacherw_leaves_folders_that_can_be_written() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !has_go() {
+        return;
+    }
+    let (mut sandbox, _) = world();
+    for (flags, writable) in [("", 0), ("-v -modcacherw", 0o200), ("-modcacherw=false", 0)] {
+        sandbox.set("GOFLAGS", flags);
+        let name = format!("rw{}", flags.len());
+        // Modes are compared with those that go leaves.
+        both(&sandbox, &name, TOP, &["."]);
+        let folder = sandbox.root().join(name).join("larder/mod/example.test/top@v1.9.0");
+        let mode = fs::metadata(folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o200, writable, "{flags}");
+    }
+}
+
 #[test]
 fn modfile_names_another_go_mod_and_its_sum() {
     if !has_go() {

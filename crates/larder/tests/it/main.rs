@@ -18,6 +18,8 @@ mod flow_heal;
 mod flow_json;
 mod flow_kill;
 mod flow_live;
+#[cfg(unix)]
+mod flow_net;
 mod flow_places;
 mod flow_plan;
 mod flow_prune;
