@@ -33,7 +33,7 @@ pub use check::{CheckedPlan, Observed, Refusal, check};
 pub use event::Event;
 pub use finding::{Finding, Severity};
 pub use health::{RedisVitals, Score, redis_score};
-pub use keys::{KeySelection, KeysItem};
+pub use keys::{ExpireIf, Expiry, KeyChange, KeySelection, KeysItem};
 pub use outcome::{Failed, Outcome, Removed, Skipped};
 pub use plan::{EntryId, Kept, Plan, PlanItem, Target};
 pub use policy::Policy;

@@ -13,6 +13,7 @@ pub use crate::args_clean::{
     ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
 };
 pub use crate::args_download::DownloadArgs;
+pub use crate::args_expire::ExpireArgs;
 pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
 pub use crate::args_verify::{HealArgs, VerifyArgs};
@@ -122,6 +123,9 @@ pub enum Command {
     /// Remove what a policy no longer wants
     #[command(after_help = crate::help::PRUNE)]
     Prune(PruneArgs),
+    /// Give keys of a Redis a time to live, spread out
+    #[command(after_help = crate::help::EXPIRE)]
+    Expire(ExpireArgs),
     /// Write a plan to read, approve and apply later
     #[command(after_help = crate::help::PLAN)]
     Plan(PlanArgs),
