@@ -42,7 +42,7 @@ pub use event::Event;
 pub use finding::{Finding, Severity};
 pub use forecast::Forecast;
 pub use health::{GoVitals, RedisVitals, Score, go_score, redis_score};
-pub use keys::{KeySelection, KeysItem};
+pub use keys::{ExpireIf, Expiry, KeyChange, KeySelection, KeysItem};
 pub use outcome::{Failed, Outcome, Removed, Skipped};
 pub use plan::{EntryId, Kept, Plan, PlanItem, Target};
 pub use point::Point;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
 
-use crate::clean::{Undo, UndoFailed};
+use crate::change::{Undo, UndoFailed};
 use crate::error::RedisError;
+use crate::guarded::{Did, Guarded, Ready, guarded};
 use crate::info::Info;
 use crate::link::Link;
 use crate::pace::Pace;
@@ -26,15 +27,6 @@ const PIECE: usize = 500;
 const TOGETHER: usize = 64;
 /// Keys in one round trip.
 const AT_ONCE: usize = 1024;
-
-/// What went, and what stayed.
-#[derive(Debug, Default)]
-pub(crate) struct Gone {
-    pub removed: u64,
-    pub skipped: Vec<(Vec<u8>, String)>,
-    /// Hits and misses that looking at them was counted as.
-    pub caused: Caused,
-}
 
 /// Removes from one server.
 #[derive(Debug)]
@@ -62,16 +54,16 @@ impl Remover {
         link: &mut Link,
         keys: &[Vec<u8>],
         pace: &Pace,
-    ) -> Result<Gone, RedisError> {
-        let mut gone = Gone::default();
+    ) -> Result<Did, RedisError> {
+        let mut did = Did::default();
         if !self.sizes && self.unlink {
             for some in keys.chunks(AT_ONCE) {
-                self.unlink_all(link, some, pace, &mut gone)?;
+                self.unlink_all(link, some, pace, &mut did)?;
             }
-            return Ok(gone);
+            return Ok(did);
         }
-        self.remove_sized(link, keys, pace, &mut gone)?;
-        Ok(gone)
+        self.remove_sized(link, keys, pace, &mut did)?;
+        Ok(did)
     }
 
     /// Removes these keys, the big ones by themselves.
@@ -80,7 +72,7 @@ impl Remover {
         link: &mut Link,
         keys: &[Vec<u8>],
         pace: &Pace,
-        gone: &mut Gone,
+        did: &mut Did,
     ) -> Result<(), RedisError> {
         for some in keys.chunks(200) {
             let wants = Wants { bytes: true, ..Wants::default() };
@@ -89,7 +81,7 @@ impl Remover {
                 // Without that right big values cannot be told from small ones.
                 Err(error) if error.is_missing_right() => {
                     self.sizes = false;
-                    self.unlink_all(link, some, pace, gone)?;
+                    self.unlink_all(link, some, pace, did)?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -98,9 +90,9 @@ impl Remover {
             let sized = some.iter().zip(facts.iter().map(|facts| facts.bytes.unwrap_or(0)));
             let (big, small): (Vec<_>, Vec<_>) = sized.partition(|(_, bytes)| *bytes > above);
             let small: Vec<Vec<u8>> = small.into_iter().map(|(key, _)| key.clone()).collect();
-            self.unlink_all(link, &small, pace, gone)?;
+            self.unlink_all(link, &small, pace, did)?;
             for (key, _) in big {
-                self.remove_big(link, key, pace, gone)?;
+                self.remove_big(link, key, pace, did)?;
             }
         }
         Ok(())
@@ -112,15 +104,15 @@ impl Remover {
         link: &mut Link,
         key: &[u8],
         pace: &Pace,
-        gone: &mut Gone,
+        did: &mut Did,
     ) -> Result<(), RedisError> {
         let begun = Instant::now();
         let emptied = !self.unlink && empty(link, key, pace)?;
-        let before = gone.removed;
-        self.unlink_all(link, &[key.to_vec()], pace, gone)?;
+        let before = did.changed;
+        self.unlink_all(link, &[key.to_vec()], pace, did)?;
         // A collection without elements is no key any more.
-        if emptied && gone.removed == before {
-            gone.removed += 1;
+        if emptied && did.changed == before {
+            did.changed += 1;
         }
         let rest = begun.elapsed().clamp(Duration::from_millis(1), Duration::from_millis(200));
         std::thread::sleep(rest);
@@ -133,28 +125,26 @@ impl Remover {
         link: &mut Link,
         keys: &[Vec<u8>],
         pace: &Pace,
-        gone: &mut Gone,
+        did: &mut Did,
     ) -> Result<(), RedisError> {
         if keys.is_empty() {
             return Ok(());
         }
         let answers = link.ask_all(&self.removal(keys))?;
         let mut denied = false;
-        for (some, answer) in keys.chunks(self.together()).zip(answers) {
+        for answer in answers {
             match answer {
-                Ok(answer) => gone.removed += count(&answer),
+                Ok(answer) => did.changed += count(&answer),
                 Err(error) if error.is_missing_right() && self.unlink => denied = true,
-                Err(error @ RedisError::Moved { .. }) => {
-                    let why = format!("its slot moved meanwhile: {error}");
-                    gone.skipped.extend(some.iter().map(|key| (key.clone(), why.clone())));
-                }
+                // Whoever has it now is gone through again.
+                Err(error) if error.is_redirect() => {}
                 Err(error) => return Err(error),
             }
         }
         if denied {
             self.unlink = false;
             self.sizes = true;
-            return self.remove_sized(link, keys, pace, gone);
+            return self.remove_sized(link, keys, pace, did);
         }
         Ok(())
     }
@@ -176,87 +166,44 @@ impl Remover {
         pipe
     }
 
-    /// Keeps the keys and removes those that nobody changed since. What somebody changed in
-    /// between is kept and removed again, a few times, and stays if it never rests.
+    /// Keeps the keys and removes those that nobody changed since.
     pub(crate) fn keep_and_remove(
         &mut self,
         link: &mut Link,
         keys: &[Vec<u8>],
         undo: &dyn Undo,
-    ) -> Result<Gone, UndoFailed> {
-        let mut gone = Gone::default();
-        // A transaction in a cluster holds keys of one slot only.
-        let together = if self.cluster { 1 } else { 256 };
-        for some in keys.chunks(together) {
-            self.keep_some(link, some, undo, &mut gone)?;
-        }
-        Ok(gone)
+    ) -> Result<Did, UndoFailed> {
+        let mut did = Did::default();
+        let cluster = self.cluster;
+        guarded(link, keys, cluster, self, Some(undo), &mut did)?;
+        Ok(did)
     }
+}
 
-    fn keep_some(
+impl Guarded for Remover {
+    fn ready(
         &mut self,
         link: &mut Link,
         keys: &[Vec<u8>],
-        undo: &dyn Undo,
-        gone: &mut Gone,
-    ) -> Result<(), UndoFailed> {
-        for _ in 0..3 {
-            let mut watch = redis::cmd("WATCH");
-            for key in keys {
-                watch.arg(key);
-            }
-            let _: Value = link.ask(&watch)?;
-            let kept = undo.keep(link, keys)?;
-            gone.caused = gone.caused + kept.caused;
-            let there = keys.iter().zip(&kept.there).filter(|(_, there)| **there);
-            let going: Vec<Vec<u8>> = there.map(|(key, _)| key.clone()).collect();
-            if going.is_empty() {
-                let _: Value = link.ask(&redis::cmd("UNWATCH"))?;
-                return Ok(());
-            }
-            if let Some(removed) = self.transaction(link, &going)? {
-                gone.removed += removed;
-                return Ok(());
-            }
-            undo.void(&kept)?;
+        undo: Option<&dyn Undo>,
+        did: &mut Did,
+    ) -> Result<Ready, UndoFailed> {
+        let kept = undo.map(|undo| undo.keep(link, keys)).transpose()?;
+        if let Some(kept) = &kept {
+            did.caused = did.caused + kept.caused;
         }
-        if let [key] = keys {
-            let why = "somebody keeps changing it".to_owned();
-            gone.skipped.push((key.clone(), why));
-            return Ok(());
-        }
-        for half in keys.chunks(keys.len().div_ceil(2)) {
-            self.keep_some(link, half, undo, gone)?;
-        }
-        Ok(())
+        let there = |at: usize| kept.as_ref().is_none_or(|kept| kept.there.get(at) == Some(&true));
+        let going = keys.iter().enumerate().filter(|(at, _)| there(*at));
+        let going: Vec<Vec<u8>> = going.map(|(_, key)| key.clone()).collect();
+        Ok(Ready { commands: self.removal(&going), kept })
     }
 
-    /// `MULTI`, the removal, `EXEC`: `None` where a watched key was changed.
-    fn transaction(
-        &mut self,
-        link: &mut Link,
-        keys: &[Vec<u8>],
-    ) -> Result<Option<u64>, RedisError> {
-        let mut pipe = Pipeline::new();
-        pipe.cmd("MULTI");
-        for command in self.removal(keys).cmd_iter() {
-            pipe.add_command(command.clone());
-        }
-        pipe.cmd("EXEC");
-        let mut answers = link.ask_all(&pipe)?;
-        let exec = answers.pop().unwrap_or(Ok(Value::Nil));
-        if let Some(denied) = answers.into_iter().find_map(Result::err) {
-            // A refused command makes EXEC give up: nothing went.
-            if denied.is_missing_right() && self.unlink {
-                self.unlink = false;
-                return Ok(None);
-            }
-            return Err(denied);
-        }
-        match exec? {
-            Value::Array(counts) => Ok(Some(counts.iter().map(count).sum())),
-            _ => Ok(None),
-        }
+    fn otherwise(&mut self, denied: &RedisError) -> bool {
+        denied.is_missing_right() && std::mem::take(&mut self.unlink)
+    }
+
+    fn count(&self, answer: &Value) -> u64 {
+        count(answer)
     }
 }
 

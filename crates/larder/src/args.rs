@@ -14,6 +14,7 @@ pub use crate::args_clean::{
 };
 pub use crate::args_daemon::{AlertsArgs, AlertsCommand, HealthArgs, ServeArgs, WatchArgs};
 pub use crate::args_download::DownloadArgs;
+pub use crate::args_expire::ExpireArgs;
 pub use crate::args_history::{EventsArgs, TrendArgs};
 pub use crate::args_settings::{
     ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, ExportTo, InitArgs,
@@ -126,6 +127,9 @@ pub enum Command {
     /// Remove what a policy no longer wants
     #[command(after_help = crate::help::PRUNE)]
     Prune(PruneArgs),
+    /// Give keys of a Redis a time to live, spread out
+    #[command(after_help = crate::help::EXPIRE)]
+    Expire(ExpireArgs),
     /// Write a plan to read, approve and apply later
     #[command(after_help = crate::help::PLAN)]
     Plan(PlanArgs),

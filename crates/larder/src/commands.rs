@@ -11,6 +11,7 @@ mod config_set;
 mod download;
 mod du;
 mod events;
+mod expire;
 mod export;
 mod heal;
 mod health;
@@ -49,6 +50,7 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         Some(Command::Audit(args)) => audit::run(&context()?, &args),
         Some(Command::Slowlog(args)) => slowlog::run(&context()?, &args),
         Some(Command::Clean(args)) => clean::run(&context()?, &args),
+        Some(Command::Expire(args)) => expire::run(&context()?, &args),
         Some(Command::Prune(args)) => prune::run(&context()?, &args),
         Some(Command::Plan(args)) => plan::run(&context()?, &args),
         Some(Command::Approve(args)) => approve::run(&context()?, &args),

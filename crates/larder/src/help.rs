@@ -50,20 +50,34 @@ Examples:
   larder clean redis:sessions --match 'temp:*' -n        how many keys, which, how large
   larder clean redis:sessions --match 'temp:*' --idle 1h  gently, as others feel it";
 
+pub(crate) const EXPIRE: &str = "\
+Asks first; in the production profile only an approved plan changes keys. With --backup, which is the
+default there, larder trash restore gives the keys their earlier time to live back, those that still
+have the one that was set. A key that is given a time to live counts as used, unless the server knows
+CLIENT NO-TOUCH (7.2).
+
+Examples:
+  larder expire redis:sessions --match 'temp:*' --ttl 24h --jitter 10% --only-persistent
+  larder expire redis:sessions --match 'temp:*' --ttl 1h --lt -n    how many, which, how large
+  larder expire redis:sessions --resume                             after an interruption";
+
 pub(crate) const PRUNE: &str = "\
 Without a flag of the policy the settings say what goes (larder config show). With one, only the
-flags do; what the settings protect (protect, the needs of the roots) stays protected.
+flags do; what the settings protect (protect, the needs of the roots) stays protected. From a Redis
+goes what its [[redis.NAME.clean]] rules say, once that was answered.
 
 Examples:
   larder prune                              every Go cache, by the settings
   larder prune build --max-size 10GB
   larder prune build --orphans
   larder prune mod --keep-used ~/src ~/work
-  larder prune mod --keep-versions 2 --max-age 90d -n";
+  larder prune mod --keep-versions 2 --max-age 90d -n
+  larder prune redis:sessions -n            what its rules would remove";
 
 pub(crate) const PLAN: &str = "\
 Examples:
   larder plan -o plan.json prune mod --keep-used ~/src
+  larder plan -o plan.json expire redis:sessions --match 'temp:*' --ttl 24h --jitter 10%
   larder approve plan.json
   larder apply plan.json";
 

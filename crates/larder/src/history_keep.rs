@@ -12,14 +12,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use larder_core::event::{CLEANED, FREED_BYTES, TOOK_MILLIS};
-use larder_core::{CacheKind, Event, Outcome, Sample, Size};
+use larder_core::{CacheKind, Event, KeyChange, Outcome, Sample, Size};
 use larder_engine::report::StatusReport;
 use larder_history::{Entry, HistoryError, Reader, Store};
 
 use crate::context::Context;
 use crate::exit::chain;
 use crate::history_open;
-use crate::key_removal::Done;
+use crate::key_removal::{Done, Worked};
 use crate::redis_sample;
 use crate::redis_status::RedisRow;
 use crate::settings_history::HistoryKind;
@@ -111,32 +111,44 @@ fn event(context: &Context<'_>, outcome: &Outcome, cache: CacheKind, gone: Size)
     }
 }
 
-/// Keeps an event of each Redis from which keys went; `took` is what all of it took.
-pub(crate) fn keys_cleaned(context: &Context<'_>, plan_id: &str, done: &[Done], took: Duration) {
-    let events = done.iter().filter(|one| one.cleaned.removed() > 0).map(|one| {
-        let sum = |of: fn(&larder_redis::NodeCleaned) -> u64| -> u64 {
-            one.cleaned.nodes.iter().map(of).sum()
-        };
-        let (before, after) = (sum(|node| node.memory_before.0), sum(|node| node.memory_after.0));
-        let keys = one.cleaned.removed();
-        let mut data = vec![
-            (FREED_BYTES.to_owned(), before.saturating_sub(after).to_string()),
-            (TOOK_MILLIS.to_owned(), took.as_millis().to_string()),
-            ("keys".to_owned(), keys.to_string()),
-        ];
-        data.extend(one.trash_id.clone().map(|id| ("trash_id".to_owned(), id)));
-        Entry::Event(Event {
-            at: larder_fs::now(),
-            kind: CLEANED.to_owned(),
-            cache: Some(one.cache.clone()),
-            plan_id: Some(plan_id.to_owned()),
-            trace_id: plan_id.to_owned(),
-            message: format!("removed: {}", counted(keys, "key", "keys")),
-            data,
-        })
-    });
+/// Keeps an event of each Redis from which keys went, or whose keys were given a time to live.
+pub(crate) fn keys_changed(context: &Context<'_>, worked: &Worked) {
+    let events = key_events(worked, &worked.plan_id).into_iter().map(Entry::Event);
     let events: Vec<Entry> = events.collect();
     keep(context, |_| Ok(events));
+}
+
+/// What was done with keys, an event for each item; `trace` is the same through a run.
+pub(crate) fn key_events(worked: &Worked, trace: &str) -> Vec<Event> {
+    let changed = worked.done.iter().filter(|one| one.changed.changed() > 0);
+    let event = |one: &Done| {
+        let sum = |of: fn(&larder_redis::NodeChanged) -> u64| -> u64 {
+            one.changed.nodes.iter().map(of).sum()
+        };
+        let (before, after) = (sum(|node| node.memory_before.0), sum(|node| node.memory_after.0));
+        let keys = one.changed.changed();
+        let removed = one.item.change == KeyChange::Remove;
+        let mut data = vec![
+            (TOOK_MILLIS.to_owned(), worked.took.as_millis().to_string()),
+            ("keys".to_owned(), keys.to_string()),
+        ];
+        if removed {
+            let freed = before.saturating_sub(after).to_string();
+            data.push((FREED_BYTES.to_owned(), freed));
+        }
+        data.extend(one.trash_id.clone().map(|id| ("trash_id".to_owned(), id)));
+        let (kind, did) = if removed { (CLEANED, "removed") } else { ("expiring", "given a time") };
+        Event {
+            at: larder_fs::now(),
+            kind: kind.to_owned(),
+            cache: Some(one.item.cache.clone()),
+            plan_id: Some(worked.plan_id.clone()),
+            trace_id: trace.to_owned(),
+            message: format!("{did}: {}", counted(keys, "key", "keys")),
+            data,
+        }
+    };
+    changed.map(event).collect()
 }
 
 /// Keeps what there is to keep; why not is said with `-v`.

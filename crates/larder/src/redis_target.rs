@@ -140,6 +140,7 @@ pub fn failed(error: &RedisError) -> CliError {
         RedisError::TimedOut { within, .. } => CliError::new(Exit::Unreachable, what).hint(
             format!("it hangs, or needs more than {}: timeout in [redis.NAME]", seconds(*within)),
         ),
+        RedisError::OutOfMemory { .. } => CliError::new(Exit::Partly, what),
         RedisError::ReadOnly { .. } => {
             CliError::refused(what).hint("a replica takes no writes: name its master")
         }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use larder_core::KeySelection;
 use larder_core::time::parse_duration;
 use larder_engine::Profile;
 use toml::Spanned;
@@ -149,6 +150,19 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The keys that it wants gone.
+    pub fn selection(&self) -> KeySelection {
+        KeySelection {
+            pattern: self.pattern.clone().into_bytes(),
+            exclude: self.exclude.iter().map(|pattern| pattern.clone().into_bytes()).collect(),
+            kind: self.kind.clone(),
+            persistent: self.persistent,
+            idle: self.idle,
+            older_than: self.older_than,
+            larger_than: self.larger_than,
+        }
+    }
+
     /// As flags of `larder clean`.
     pub fn text(&self) -> String {
         let mut text = format!("--match {}", self.pattern);

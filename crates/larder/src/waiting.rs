@@ -17,6 +17,8 @@ use crate::wire_plan::{BadPlan, PlanDoc, PlanFile, file_text};
 pub(crate) struct Waiting {
     pub path: PathBuf,
     pub plan: Plan,
+    /// The plan as its file says, its approval with it.
+    pub file: PlanFile,
     pub approval: Approval,
     /// Who approved it, and when.
     pub approved_by: Option<(String, Time)>,
@@ -72,6 +74,7 @@ fn read(path: &Path) -> Result<Waiting, BadPlan> {
         plan,
         approval: file.approval(true),
         approved_by: file.approved_by().map(|(by, at)| (by.to_owned(), at)),
+        file,
     })
 }
 

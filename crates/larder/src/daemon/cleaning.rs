@@ -14,8 +14,10 @@ use super::base::Base;
 use super::record::{Recorder, Step};
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
+use crate::key_removal::Done;
 use crate::waiting::{self, Waiting};
-use crate::{bridge, key_removal};
+use crate::wire_plan::PlanFile;
+use crate::{bridge, history_keep, key_upkeep, redis_target};
 
 /// How long another larder is waited for.
 const LOCK: Duration = Duration::from_mins(1);
@@ -186,48 +188,52 @@ impl Run<'_> {
             self.step("triggered", format!("{} by {}", words.join(" "), trigger.name())).of(cache);
         step.data = trigger.evidence();
         self.say(step.with("trigger", trigger.name()));
-        let done = key_removal::plan_by_rules(&context, cache).and_then(|made| {
-            let Some((plan, profile)) = made else { return Ok(Vec::new()) };
-            let message = format!("{cache} is {}", profile.name());
-            self.say(self.step("environment", message).of(cache));
-            match profile {
-                Profile::Production => self.wait_for_approval(&context, &plan),
-                Profile::Dev => self.apply_keys(&context, plan, Approval::NotAsked),
-            }
-        });
+        let done = self.prune_keys(&context, cache);
         done.unwrap_or_else(|error| self.failed(&words.join(" "), &[cache], &error))
+    }
+
+    fn prune_keys(&self, context: &Context<'_>, cache: &str) -> Result<Vec<Told>, CliError> {
+        let profile = redis_target::find(context, cache)?.profile;
+        let message = format!("{cache} is {}", profile.name());
+        self.say(self.step("environment", message).of(cache));
+        let mut plan = key_upkeep::prune_plan(context, cache)?;
+        // A rule that matches nothing makes nobody read a plan of it.
+        plan.keys.retain(|item| item.keys > 0);
+        match profile {
+            Profile::Production => self.wait_for_approval(context, &plan),
+            Profile::Dev if plan.keys.is_empty() => self.wait_for_approval(context, &plan),
+            Profile::Dev => self.apply_keys(context, plan, None),
+        }
     }
 
     fn apply_keys(
         &self,
         context: &Context<'_>,
         plan: Plan,
-        approval: Approval,
+        file: Option<&PlanFile>,
     ) -> Result<Vec<Told>, CliError> {
-        let id = plan.id.clone();
+        let checked = key_upkeep::check(context, plan, file)?;
+        let worked = key_upkeep::apply(context, checked, file)?;
         let mut told = Vec::new();
-        for done in key_removal::apply_quietly(context, plan, approval)? {
-            let keys = done.keys;
-            let text = format!("{keys} keys removed");
-            let mut step = self
-                .step(CLEANED, text.clone())
-                .of(&done.cache)
-                .plan(&id)
-                .with(FREED_BYTES, done.freed_bytes)
-                .with(TOOK_MILLIS, done.took.as_millis())
-                .with("keys", keys);
-            if let Some(trash) = &done.trash_id {
-                step = step.with("trash_id", trash);
-            }
-            if let Some(why) = &done.broken {
-                step = step.bad(Severity::Warning).with("failed", why);
-            }
-            self.say(step);
-            let failed = done.broken.is_some();
-            let at = larder_fs::now();
-            self.base.live.know().cleaned(&done.cache, done.freed_bytes, failed, at, done.took);
-            let command = done.trash_id.map(|id| format!("larder trash restore {id}"));
-            told.push(Told { cache: done.cache, text, command });
+        for event in history_keep::key_events(&worked, self.trace) {
+            let cache = event.cache.clone().unwrap_or_default();
+            let freed = event.get(FREED_BYTES).and_then(|text| text.parse().ok()).unwrap_or(0);
+            let command = event.get("trash_id").map(|id| format!("larder trash restore {id}"));
+            told.push(Told { cache: cache.clone(), text: event.message.clone(), command });
+            let mut known = self.base.live.know();
+            known.cleaned(&cache, freed, false, event.at, worked.took);
+            drop(known);
+            self.recorder.event(event, Severity::Info);
+        }
+        let broken = worked.done.iter().flat_map(Done::broken);
+        let failed = worked.failed.iter().map(|(cache, error)| (cache.clone(), error.what.clone()));
+        let troubles: Vec<(String, String)> = broken.chain(failed).collect();
+        for (what, why) in &troubles {
+            let step = self.step("clean-failed", format!("{what}: {why}")).plan(&worked.plan_id);
+            self.say(step.bad(Severity::Warning));
+        }
+        if told.is_empty() && troubles.is_empty() {
+            self.say(self.step("nothing-to-clean", "no key was to go").plan(&worked.plan_id));
         }
         Ok(told)
     }
@@ -244,7 +250,7 @@ impl Run<'_> {
         let done = if waiting.plan.keys.is_empty() {
             self.apply_files(&context, waiting.plan, waiting.approval)
         } else {
-            self.apply_keys(&context, waiting.plan, waiting.approval)
+            self.apply_keys(&context, waiting.plan, Some(&waiting.file))
         };
         let busy = done.as_ref().is_err_and(|e| matches!(e.exit, Exit::Busy | Exit::Interrupted));
         // What only had to wait is tried again; all else is done with.

@@ -248,6 +248,17 @@ fn bad_input_is_an_error_that_tells_no_password() {
         (&["clean", "redis:sessions", "--match", "x", "-n"], 6),
         (&["clean", "redis:sessions", "--resume"], 2),
         (&["prune", "redis:sessions"], 2),
+        (&["prune", "redis:sessions", "--max-size", "1GB"], 2),
+        (&["prune", "redis:sessions", "build"], 2),
+        (&["prune", "build", "--max-rate", "5"], 2),
+        (&["expire", "redis:sessions"], 2),
+        (&["expire", "redis:sessions", "--match", "x"], 2),
+        (&["expire", "redis:sessions", "--match", "x", "--ttl", "0s"], 2),
+        (&["expire", "redis:sessions", "--match", "x", "--ttl", "1h", "--jitter", "95%"], 2),
+        (&["expire", "redis:sessions", "--match", "x", "--ttl", "1h", "--nx", "--gt"], 2),
+        (&["expire", "redis:sessions", "--resume", "--ttl", "1h"], 2),
+        (&["expire", "redis:sessions", "--resume"], 2),
+        (&["expire", "build", "--match", "x", "--ttl", "1h"], 2),
         (&["du", "redis:sessions"], 2),
     ] {
         let ran = home.run(args);
@@ -255,9 +266,8 @@ fn bad_input_is_an_error_that_tells_no_password() {
         assert!(ran.err.starts_with("error: "), "{args:?}: {ran:?}");
         told(&ran);
     }
-    // What is configured is not said to be unknown.
     let prune = home.run(&["prune", "redis:sessions"]);
-    assert!(prune.err.contains("Go's caches only"), "{prune:?}");
+    assert!(prune.err.contains("no rule of the settings says"), "{prune:?}");
     let url = server.url();
     let with = |password: &str| {
         let args = ["clean", &url, "--match", "x", "-n"];

@@ -1,20 +1,24 @@
-//! The work of [`crate::clean`] on one master: page after page, what matches is looked up, kept
-//! and removed.
+//! The work of [`crate::change`] on one master: page after page, what matches is looked up, kept,
+//! and removed or given a time to live.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use larder_core::KeyChange;
 use redis::Value;
 
-use crate::clean::{CleanOptions, NodeCleaned, Stopped, UndoFailed, Work};
+use crate::change::{ChangeOptions, NodeChanged, Stopped, Undo, UndoFailed, Work};
 use crate::clean_remove::Remover;
-use crate::deployment::{Deployment, Node};
+use crate::deployment::{Deployment, Node, Shape, imports};
+use crate::endpoint::Endpoint;
 use crate::error::RedisError;
+use crate::expire_keys::Expirer;
+use crate::guarded::Did;
 use crate::info::Info;
 use crate::link::Link;
-use crate::pace::Felt;
+use crate::pace::{Felt, Pace};
 use crate::scan::Scan;
-use crate::select::look_up;
+use crate::select::{Wants, look_up};
 use crate::walk::{Gait, Walk, Watcher};
 
 /// How long the server is felt before the work.
@@ -26,13 +30,48 @@ const GONE_FOR: Duration = Duration::from_secs(30);
 /// How often a pass begins again because the server is another.
 const RESTARTS: u32 = 3;
 
-/// Cleans one node.
-pub(crate) struct NodeCleaner<'a> {
+/// Goes through one node.
+pub(crate) struct NodeChanger<'a> {
     node: Node,
-    options: CleanOptions<'a>,
+    shape: Shape,
+    seed: &'a Endpoint,
+    options: ChangeOptions<'a>,
     work: &'a Work,
     servers: usize,
-    done: NodeCleaned,
+    done: NodeChanged,
+}
+
+/// What happens to the keys of a batch.
+#[derive(Debug)]
+enum Act {
+    Remove(Remover),
+    Expire(Expirer),
+}
+
+impl Act {
+    fn new(options: &ChangeOptions<'_>, info: &Info, cluster: bool) -> Self {
+        match options.change {
+            KeyChange::Remove => Self::Remove(Remover::new(info, cluster)),
+            KeyChange::Expire(expiry) => {
+                let persistent = options.selection.persistent;
+                Self::Expire(Expirer::new(expiry, persistent, info, cluster))
+            }
+        }
+    }
+
+    fn on(
+        &mut self,
+        link: &mut Link,
+        keys: &[Vec<u8>],
+        pace: &Pace,
+        undo: Option<&dyn Undo>,
+    ) -> Result<Did, UndoFailed> {
+        match (self, undo) {
+            (Self::Remove(remover), None) => Ok(remover.remove(link, keys, pace)?),
+            (Self::Remove(remover), Some(undo)) => remover.keep_and_remove(link, keys, undo),
+            (Self::Expire(expirer), undo) => expirer.expire(link, keys, undo),
+        }
+    }
 }
 
 /// What one run over a server needs at hand.
@@ -41,28 +80,35 @@ struct Running {
     /// Where names are read, when that is not the master itself.
     names: Option<Link>,
     walk: Walk,
-    remover: Remover,
+    act: Act,
+    /// What has to be looked up of each key to decide.
+    wants: Wants,
     told: Instant,
 }
 
-impl<'a> NodeCleaner<'a> {
+impl<'a> NodeChanger<'a> {
     pub(crate) fn new(
         node: &Node,
-        options: CleanOptions<'a>,
+        deployment: &'a Deployment,
+        options: ChangeOptions<'a>,
         work: &'a Work,
-        servers: usize,
     ) -> Self {
         let name = if node.id.is_empty() { node.address().to_owned() } else { node.id.clone() };
-        let earlier = options.resume.iter().find(|stopped| stopped.node == name).cloned();
-        let stopped = earlier.unwrap_or(Stopped {
+        // A place among other slots says nothing about those that came since.
+        let mut earlier = options.resume.iter();
+        let earlier = earlier.find(|stopped| stopped.node == name && stopped.slots == node.slots);
+        let stopped = earlier.cloned().unwrap_or(Stopped {
             node: name,
             run_id: String::new(),
             cursor: Some(0),
-            removed: 0,
+            changed: 0,
+            begun: 0,
+            slots: node.slots.clone(),
         });
-        let done = NodeCleaned {
+        let done = NodeChanged {
             address: node.address().to_owned(),
-            removed: 0,
+            changed: 0,
+            unchanged: 0,
             skipped: Vec::new(),
             skipped_count: 0,
             idle: Felt::default(),
@@ -74,11 +120,13 @@ impl<'a> NodeCleaner<'a> {
             stopped,
             error: None,
         };
-        Self { node: node.clone(), options, work, servers, done }
+        let (shape, seed) = (deployment.shape, &deployment.seed);
+        let servers = deployment.nodes.len();
+        Self { node: node.clone(), shape, seed, options, work, servers, done }
     }
 
     /// Goes through the node, over failovers and restarts of it.
-    pub(crate) fn run(mut self, checkpoint: &(dyn Fn(Stopped) + Sync)) -> NodeCleaned {
+    pub(crate) fn run(mut self, checkpoint: &(dyn Fn(Stopped) + Sync)) -> NodeChanged {
         if self.done.stopped.cursor.is_none() {
             return self.done;
         }
@@ -99,22 +147,28 @@ impl<'a> NodeCleaner<'a> {
                 break;
             }
             std::thread::sleep(Duration::from_millis(250));
+            if let Some(Err(failed)) = self.options.undo.map(Undo::again) {
+                self.done.error = Some(failed.to_string());
+                break;
+            }
             self.find_again();
         }
         checkpoint(self.done.stopped.clone());
         self.done
     }
 
-    /// After a failover another server holds the slots, or is the master.
+    /// After a failover another server holds the slots, or is the master. A Sentinel knows which;
+    /// the old master, where it comes back, may not know that it is none any more.
     fn find_again(&mut self) {
-        let mut seeds = std::iter::once(&self.node.endpoint).chain(&self.node.replicas);
+        let around = std::iter::once(&self.node.endpoint).chain(&self.node.replicas);
+        let around = around.filter(|_| self.shape != Shape::Sentinel);
+        let mut seeds = std::iter::once(self.seed).chain(around);
         let Some(found) = seeds.find_map(|seed| Deployment::discover(seed).ok()) else {
             return;
         };
-        let slot = self.node.slots.first().map(|(from, _)| *from);
-        let node = match slot {
-            Some(slot) => found.node_of_slot(slot).cloned(),
-            None => found.nodes.into_iter().next(),
+        let node = match self.shape {
+            Shape::Cluster => self.successor(found.nodes),
+            Shape::Standalone | Shape::Sentinel => found.nodes.into_iter().next(),
         };
         if let Some(node) = node {
             let master = node.follows.as_ref().and_then(|place| {
@@ -128,9 +182,19 @@ impl<'a> NodeCleaner<'a> {
         }
     }
 
+    /// The same node of a cluster, or the replica of it that has its slots now. Slots that went
+    /// to another master are followed once all are done.
+    fn successor(&self, nodes: Vec<Node>) -> Option<Node> {
+        let ours = |node: &Node| {
+            let replica = self.node.replicas.iter().any(|r| r.address() == node.address());
+            node.id == self.node.id || replica
+        };
+        nodes.into_iter().find(ours)
+    }
+
     /// One pass, from where the last one stopped if the server is the same.
     fn pass(&mut self, checkpoint: &(dyn Fn(Stopped) + Sync)) -> Result<(), RedisError> {
-        let mut link = Link::open(&self.node.endpoint, "clean")?;
+        let mut link = Link::open(&self.node.endpoint, "change")?;
         let info = Info::ask(&mut link)?;
         if info.loading() {
             return Err(RedisError::Loading { address: link.address().to_owned() });
@@ -164,11 +228,14 @@ impl<'a> NodeCleaner<'a> {
 
     fn begin(
         &mut self,
-        link: Link,
+        mut link: Link,
         names: Option<Link>,
         info: &Info,
         run_id: String,
     ) -> Result<Running, RedisError> {
+        // Keys whose slots are on their way here are worked on where they are met: here.
+        let asking = self.shape == Shape::Cluster && !imports(&mut link)?.is_empty();
+        link.set_asking(asking);
         let stopped = &mut self.done.stopped;
         if stopped.run_id != run_id {
             if !stopped.run_id.is_empty() {
@@ -177,7 +244,17 @@ impl<'a> NodeCleaner<'a> {
             stopped.run_id = run_id;
             stopped.cursor = Some(0);
         }
+        let mut act = Act::new(&self.options, info, self.shape == Shape::Cluster);
         let selection = self.options.selection;
+        let mut wants = selection.wants();
+        if let Act::Expire(expirer) = &mut act {
+            if stopped.begun == 0 {
+                stopped.begun = now(&mut link)?;
+            }
+            *expirer = expirer.since(stopped.begun);
+            // Whether a key has a time to live is found out as it is given one.
+            wants.ttl = false;
+        }
         let scan = Scan::new(Some(&selection.pattern), selection.kind.as_deref())
             .from(stopped.cursor.unwrap_or(0));
         let gait = Gait { limits: self.options.limits, servers: self.servers, idle_for: IDLE_FOR };
@@ -188,8 +265,7 @@ impl<'a> NodeCleaner<'a> {
             self.done.idle = idle;
         }
         self.work.idle_micros.fetch_max(micros(idle.p99), Ordering::Relaxed);
-        let remover = Remover::new(info, !self.node.slots.is_empty());
-        Ok(Running { remover, link, names, walk, told: Instant::now() })
+        Ok(Running { act, wants, link, names, walk, told: Instant::now() })
     }
 
     fn pages(
@@ -204,12 +280,12 @@ impl<'a> NodeCleaner<'a> {
             let (begun, waited) = (Instant::now(), run.link.waited());
             let keys = self.page(run)?;
             let matched = keys.len();
-            self.remove(run, &keys)?;
+            self.act(run, &keys)?;
             // A replica that names are read from is not the one that others wait for.
             let busy = run.walk.busy(run.link.waited().since(waited));
             let cursor = run.walk.scan.cursor();
             self.done.stopped.cursor = (!run.walk.scan.done()).then_some(cursor);
-            self.done.stopped.removed = self.done.removed;
+            self.done.stopped.changed = self.done.changed;
             if run.walk.scan.done() {
                 return Ok(());
             }
@@ -229,12 +305,12 @@ impl<'a> NodeCleaner<'a> {
         };
         let selection = self.options.selection;
         keys.retain(|key| selection.takes_name(key));
-        let wants = selection.wants();
+        let wants = run.wants;
         if !wants.nothing() && !keys.is_empty() {
             let mut fits = Vec::with_capacity(keys.len());
             for some in keys.chunks(200) {
                 let facts = look_up(&mut run.link, some, wants, &mut self.done.caused)?;
-                fits.extend(facts.iter().map(|facts| selection.takes(facts)));
+                fits.extend(facts.iter().map(|facts| selection.takes_looked(facts, wants)));
             }
             let mut fits = fits.into_iter();
             keys.retain(|_| fits.next().unwrap_or(false));
@@ -242,29 +318,23 @@ impl<'a> NodeCleaner<'a> {
         Ok(keys)
     }
 
-    /// Removes what is left of a page.
-    fn remove(&mut self, run: &mut Running, keys: &[Vec<u8>]) -> Result<(), RedisError> {
+    /// Changes what is left of a page.
+    fn act(&mut self, run: &mut Running, keys: &[Vec<u8>]) -> Result<(), RedisError> {
         if keys.is_empty() {
             return Ok(());
         }
-        let gone = match self.options.undo {
-            None => run.remover.remove(&mut run.link, keys, &run.walk.pace),
-            Some(undo) => run.remover.keep_and_remove(&mut run.link, keys, undo).map_err(
-                |failed| match failed {
-                    UndoFailed::Redis(error) => error,
-                    UndoFailed::File(why) => {
-                        RedisError::Setup { address: self.done.address.clone(), why }
-                    }
-                },
-            ),
-        };
-        let gone = gone?;
-        self.done.removed += gone.removed;
-        self.done.caused = self.done.caused + gone.caused;
-        self.work.removed.fetch_add(gone.removed, Ordering::Relaxed);
-        self.done.skipped_count += gone.skipped.len() as u64;
+        let did = run.act.on(&mut run.link, keys, &run.walk.pace, self.options.undo);
+        let did = did.map_err(|failed| match failed {
+            UndoFailed::Redis(error) => error,
+            UndoFailed::File(why) => RedisError::Setup { address: self.done.address.clone(), why },
+        })?;
+        self.done.changed += did.changed;
+        self.done.unchanged += did.unchanged;
+        self.work.changed.fetch_add(did.changed, Ordering::Relaxed);
+        self.done.caused = self.done.caused + did.caused;
+        self.done.skipped_count += did.skipped.len() as u64;
         let room = 100_usize.saturating_sub(self.done.skipped.len());
-        self.done.skipped.extend(gone.skipped.into_iter().take(room));
+        self.done.skipped.extend(did.skipped.into_iter().take(room));
         Ok(())
     }
 }
@@ -297,6 +367,12 @@ impl Watcher for Work {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
+}
+
+/// The server's clock, in milliseconds since 1970.
+fn now(link: &mut Link) -> Result<u64, RedisError> {
+    let (seconds, micros): (u64, u64) = link.ask(&redis::cmd("TIME"))?;
+    Ok(seconds * 1000 + micros / 1000)
 }
 
 fn memory(info: &Info) -> (u64, u64) {
