@@ -66,9 +66,14 @@ fn one_that_reads_nothing_may_succeed() {
     assert_eq!(run(&["true"], LONG).fate, Fate::Sent);
 }
 
-fn is_alive(file: &Path) -> bool {
-    let Ok(id) = fs::read_to_string(file) else { return false };
-    let status = fs::read_to_string(format!("/proc/{}/stat", id.trim()));
+/// The process ids in a file, a line each; a line that was cut off holds none.
+fn ids(file: &Path) -> Vec<u32> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+fn is_alive(id: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{id}/stat"));
     status.is_ok_and(|status| !status.contains(") Z "))
 }
 
@@ -76,27 +81,27 @@ fn is_alive(file: &Path) -> bool {
 #[cfg(target_os = "linux")]
 fn when_its_time_is_over_its_children_end_with_it() {
     let dir = tempfile::tempdir().unwrap();
-    let id = dir.path().join("id");
-    let script = format!("sleep 600 & echo $! > {}; wait", id.display());
+    let file = dir.path().join("ids");
+    let script = format!("sleep 600 & echo $! >> {}; wait", file.display());
     let started = Instant::now();
     let delivery = run(&["sh", "-c", &script], Duration::from_millis(300));
     let (why, attempts) = failure(&delivery);
     assert!(why.contains("killed after 300ms"), "{why}");
     assert_eq!(attempts, 5);
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
-    assert!(id.exists(), "the child was there");
-    wait_for("the child to end", || !is_alive(&id));
+    assert!(!ids(&file).is_empty(), "the children were there");
+    wait_for("the children to end", || !ids(&file).into_iter().any(is_alive));
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn what_it_leaves_running_ends_with_it() {
     let dir = tempfile::tempdir().unwrap();
-    let id = dir.path().join("id");
-    let script = format!("sleep 600 & echo $! > {}", id.display());
+    let file = dir.path().join("ids");
+    let script = format!("sleep 600 & echo $! >> {}", file.display());
     let started = Instant::now();
     assert_eq!(run(&["sh", "-c", &script], LONG).fate, Fate::Sent);
     assert!(started.elapsed() < Duration::from_secs(10), "its output is not waited for");
-    assert!(id.exists(), "the child was there");
-    wait_for("the child to end", || !is_alive(&id));
+    assert!(!ids(&file).is_empty(), "the children were there");
+    wait_for("the children to end", || !ids(&file).into_iter().any(is_alive));
 }
