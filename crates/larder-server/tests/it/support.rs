@@ -53,7 +53,7 @@ impl Source for Made {
     fn probe(&self, target: &str) -> Result<RedisFacts, String> {
         self.asked.lock().unwrap().push(target.to_owned());
         if target == "redis:slow" {
-            std::thread::sleep(Duration::from_secs(2));
+            std::thread::sleep(Duration::from_secs(3));
             return Err("nobody listens".to_owned());
         }
         Ok(redis_facts())
