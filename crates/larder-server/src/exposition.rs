@@ -7,7 +7,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use larder_core::Time;
@@ -113,20 +114,26 @@ impl From<Time> for Value {
 }
 
 impl Value {
-    /// As text; `None` for what is not finite, which is not known.
-    fn text(self) -> Option<String> {
+    /// What is not finite is not known.
+    fn is_known(&self) -> bool {
+        !matches!(self, Self::Number(number) if !number.is_finite())
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole(number) => Some(number.to_string()),
-            Self::Number(number) => number.is_finite().then(|| number.to_string()),
-            Self::Span(span) => Some(span.as_secs_f64().to_string()),
+            Self::Whole(number) => write!(f, "{number}"),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Span(span) => write!(f, "{}", span.as_secs_f64()),
             Self::At(time) => {
                 let millis = time.unix_nanos().div_euclid(1_000_000);
                 let sign = if millis < 0 { "-" } else { "" };
                 let (seconds, part) = (millis.abs() / 1000, millis.abs() % 1000);
-                Some(match part {
-                    0 => format!("{sign}{seconds}"),
-                    part => format!("{sign}{seconds}.{part:03}"),
-                })
+                match part {
+                    0 => write!(f, "{sign}{seconds}"),
+                    part => write!(f, "{sign}{seconds}.{part:03}"),
+                }
             }
         }
     }
@@ -158,19 +165,28 @@ impl Exposition {
         family: &Family,
         series: impl IntoIterator<Item = (Labels<'a>, Option<V>)>,
     ) {
-        let mut seen: HashSet<String> = HashSet::new();
+        // Whether labels were there before is told by their hash: a scrape of thousands of series
+        // has no time for a copy of each.
+        let hasher = RandomState::new();
+        let mut seen: HashSet<u64> = HashSet::new();
         for (labels, value) in series {
-            let Some(value) = value.and_then(|value| value.into().text()) else { continue };
-            let labels = label_text(&labels);
-            if seen.len() >= self.most || seen.contains(&labels) {
-                self.left_out += 1;
+            let Some(value) = value.map(Into::into).filter(|value: &Value| value.is_known()) else {
                 continue;
-            }
+            };
+            let start = self.text.len();
             if seen.is_empty() {
                 self.header(family);
             }
-            let _ = writeln!(self.text, "{}{labels} {value}", family.name);
-            seen.insert(labels);
+            self.text.push_str(family.name);
+            let name_end = self.text.len();
+            write_labels(&mut self.text, &labels);
+            let hash = hasher.hash_one(&self.text[name_end..]);
+            if seen.len() >= self.most || !seen.insert(hash) {
+                self.text.truncate(start);
+                self.left_out += 1;
+                continue;
+            }
+            let _ = writeln!(self.text, " {value}");
         }
     }
 
@@ -224,27 +240,29 @@ fn stem<'a>(name: &'a str, ending: &str) -> &'a str {
     name.strip_suffix(ending).unwrap_or(name)
 }
 
-/// `{a="1",b="2"}`, or nothing where there are no labels.
-fn label_text(labels: &Labels<'_>) -> String {
+/// Writes `{a="1",b="2"}`, or nothing where there are no labels.
+fn write_labels(text: &mut String, labels: &Labels<'_>) {
     if labels.is_empty() {
-        return String::new();
+        return;
     }
-    let mut text = String::from("{");
     for (index, (name, value)) in labels.iter().enumerate() {
-        let comma = if index > 0 { "," } else { "" };
-        let _ = write!(text, "{comma}{name}=\"");
-        for letter in value[..value.floor_char_boundary(LONGEST_VALUE)].chars() {
-            match letter {
-                '\\' => text.push_str("\\\\"),
-                '"' => text.push_str("\\\""),
-                '\n' => text.push_str("\\n"),
-                letter => text.push(letter),
-            }
+        text.push(if index > 0 { ',' } else { '{' });
+        text.push_str(name);
+        text.push_str("=\"");
+        let mut rest = &value[..value.floor_char_boundary(LONGEST_VALUE)];
+        while let Some(at) = rest.find(['\\', '"', '\n']) {
+            text.push_str(&rest[..at]);
+            text.push_str(match rest.as_bytes()[at] {
+                b'\n' => "\\n",
+                b'"' => "\\\"",
+                _ => "\\\\",
+            });
+            rest = &rest[at + 1..];
         }
+        text.push_str(rest);
         text.push('"');
     }
     text.push('}');
-    text
 }
 
 #[cfg(test)]
@@ -322,7 +340,7 @@ mod tests {
 
     #[test]
     fn values_are_exact_and_what_is_not_finite_is_unknown() {
-        let text = |value: Value| value.text();
+        let text = |value: Value| value.is_known().then(|| value.to_string());
         assert_eq!(text(f64::NAN.into()), None);
         assert_eq!(text(f64::INFINITY.into()), None);
         assert_eq!(text((-0.5).into()).unwrap(), "-0.5");
@@ -333,6 +351,8 @@ mod tests {
         assert_eq!(text(Time::from_unix_nanos(-1_500_000_000).into()).unwrap(), "-1.500");
         assert_eq!(text(Duration::from_micros(1500).into()).unwrap(), "0.0015");
         let long = "é".repeat(300);
-        assert_eq!(label_text(&one(&long)).len(), 256 + "{name=\"\"}".len());
+        let mut labels = String::new();
+        write_labels(&mut labels, &one(&long));
+        assert_eq!(labels.len(), 256 + "{name=\"\"}".len());
     }
 }

@@ -1,12 +1,14 @@
 //! What the server answers from: handed in by whoever starts it.
 
+use std::sync::Arc;
+
 use crate::exposed::{Exposed, RedisFacts};
 
 /// Where answers come from. Every method may be called from several threads at once, and may
 /// block; all but [`Source::probe`] should give what is known already.
 pub trait Source: Send + Sync {
     /// What there is to show. A scrape never measures, so that this gives the last samples.
-    fn exposed(&self) -> Exposed;
+    fn exposed(&self) -> Arc<Exposed>;
 
     /// Whether it can do its work; why not, for everybody to read.
     fn ready(&self) -> Result<(), String>;

@@ -123,7 +123,7 @@ fn a_probe_asks_what_is_on_the_list_in_its_own_time() {
     assert_eq!(get(address, "/probe").status, 400);
     let start = Instant::now();
     assert_eq!(get(address, "/probe?target=redis:slow").status, 504);
-    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(2800), "{:?}", start.elapsed());
     assert_eq!(source.asked.lock().unwrap().len(), 2);
     assert!(!said.lock().unwrap().concat().contains("secret"));
     // One that fails in time is down, and the log knows why.
@@ -239,6 +239,6 @@ fn stopping_answers_what_is_under_way_and_ends_in_time() {
     until("the handler runs", || entered.load(Ordering::SeqCst));
     let start = Instant::now();
     assert!(!server.stop(Duration::from_millis(300)));
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     leave.store(true, Ordering::SeqCst);
 }

@@ -3,11 +3,11 @@
 mod api;
 mod basic;
 mod events;
-mod fuzz_api;
 mod hostile;
 mod limits;
 mod metrics;
 mod openapi;
+mod python;
 mod redis_exporter;
 mod support;
 mod tls;

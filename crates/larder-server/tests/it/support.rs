@@ -19,7 +19,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// A source that answers what it was made with.
 pub(crate) struct Made {
-    pub(crate) exposed: Exposed,
+    pub(crate) exposed: Arc<Exposed>,
     pub(crate) ready: Mutex<Result<(), String>>,
     pub(crate) targets: Vec<String>,
     /// Targets that were asked.
@@ -29,7 +29,7 @@ pub(crate) struct Made {
 impl Made {
     pub(crate) fn new(exposed: Exposed) -> Arc<Self> {
         Arc::new(Self {
-            exposed,
+            exposed: Arc::new(exposed),
             ready: Mutex::new(Ok(())),
             targets: vec!["redis://127.0.0.1:6379".to_owned(), "redis:slow".to_owned()],
             asked: Mutex::default(),
@@ -38,7 +38,7 @@ impl Made {
 }
 
 impl Source for Made {
-    fn exposed(&self) -> Exposed {
+    fn exposed(&self) -> Arc<Exposed> {
         self.exposed.clone()
     }
 
@@ -53,7 +53,7 @@ impl Source for Made {
     fn probe(&self, target: &str) -> Result<RedisFacts, String> {
         self.asked.lock().unwrap().push(target.to_owned());
         if target == "redis:slow" {
-            std::thread::sleep(Duration::from_secs(2));
+            std::thread::sleep(Duration::from_secs(3));
             return Err("nobody listens".to_owned());
         }
         Ok(redis_facts())

@@ -137,7 +137,7 @@ fn a_handshake_that_does_not_come_is_not_waited_for() {
     let server = serve(&keys, TLS);
     let start = Instant::now();
     let took = crate::support::Raw::to(server.address()).closed_after(start);
-    assert!(took > Duration::from_secs(4) && took < Duration::from_secs(15), "{took:?}");
+    assert!(took > Duration::from_secs(4) && took < Duration::from_secs(25), "{took:?}");
 }
 
 #[test]

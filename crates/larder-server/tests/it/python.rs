@@ -1,13 +1,15 @@
-//! The API under schemathesis, which makes requests out of the OpenAPI document, good ones and bad
-//! ones, and holds the answers against it. `scripts/test` installs it and names it in
-//! `LARDER_PYTHON`, the folder of its programs; without that there is nothing to run.
+//! Held against judges that are written in Python: schemathesis, which makes requests out of the
+//! OpenAPI document, good ones and bad ones, and holds the answers against it; a validator of such
+//! documents; and the reference parser of OpenMetrics, which is stricter than Prometheus.
+//! `scripts/test` installs them and names the folder of their programs in `LARDER_PYTHON`; without
+//! that there is nothing to run.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use larder_server::{ServeOptions, Token, openapi};
+use larder_server::{Format, ServeOptions, Token, metrics, openapi, redis_metrics};
 
-use crate::support::{endpoints, options, start};
+use crate::support::{endpoints, exposed, options, redis_facts, start};
 
 const TOKEN: &str = "0123456789abcdef";
 
@@ -47,4 +49,23 @@ fn schemathesis_finds_nothing() {
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "100"])
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
         .args(["--seed", "1", "--no-color"]));
+}
+
+#[test]
+fn the_reference_parser_reads_openmetrics() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let program = "import sys\n\
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
+        families = list(parse(open(sys.argv[1]).read()))\n\
+        assert len(families) > 3, families\n";
+    let texts = [
+        metrics(&exposed(), Format::OpenMetrics),
+        redis_metrics(Some(&redis_facts()), Format::OpenMetrics),
+    ];
+    for text in texts {
+        let path = dir.path().join("metrics");
+        std::fs::write(&path, text).unwrap();
+        run(Command::new(python.join("python")).args(["-c", program]).arg(path));
+    }
 }
