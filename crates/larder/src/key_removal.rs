@@ -66,7 +66,11 @@ pub(crate) fn clean(
     remove: &RemoveArgs,
 ) -> Result<Exit, CliError> {
     let targets = targets(context, names)?;
-    let (prepared, failed) = prepare(context, targets, selection, pace.count)?;
+    let options = look_how(context, pace.count);
+    // Whoever said yes before the preview does not wait for an exact one.
+    let decided = remove.yes && !remove.dry_run;
+    let options = if decided { options.in_passing() } else { options };
+    let (prepared, failed) = prepare(context, targets, selection, options)?;
     let plan = plan(&prepared, &context.request);
     if remove.dry_run {
         let text = || render_keys::preview(&prepared, &context.screen());
@@ -195,6 +199,12 @@ fn not_everything(
         .hint("add --force if that is meant"))
 }
 
+/// How to look for a preview that somebody decides by.
+pub(crate) fn look_how(context: &Context<'_>, count_all: bool) -> PreviewOptions {
+    let seed = context.now.unix_nanos().unsigned_abs() | 1;
+    PreviewOptions { count_all, seed, ..PreviewOptions::default() }
+}
+
 /// Those that could be looked at, and those that could not, with the reason.
 type Looked = (Vec<Prepared>, Vec<(String, CliError)>);
 
@@ -203,12 +213,12 @@ pub(crate) fn prepare(
     context: &Context<'_>,
     targets: Vec<RedisTarget>,
     selection: &KeySelection,
-    count_all: bool,
+    options: PreviewOptions,
 ) -> Result<Looked, CliError> {
     let _progress = context.progress("Looking at keys", None);
     let (mut prepared, mut failed) = (Vec::new(), Vec::new());
     for target in targets {
-        match look(context, &target, selection, count_all) {
+        match look(context, &target, selection, options) {
             Ok((deployment, preview)) => {
                 let item = item(&target, selection, &preview);
                 prepared.push(Prepared { target, deployment, preview: Some(preview), item });
@@ -230,7 +240,7 @@ fn look(
     context: &Context<'_>,
     target: &RedisTarget,
     selection: &KeySelection,
-    count_all: bool,
+    options: PreviewOptions,
 ) -> Result<(Deployment, Preview), CliError> {
     let failed = |error| redis_target::failed(&error);
     let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
@@ -238,8 +248,6 @@ fn look(
         let what = format!("{} is a replica, and a replica takes no writes", target.cache);
         return Err(CliError::refused(what).hint(format!("its master is {master}")));
     }
-    let seed = context.now.unix_nanos().unsigned_abs() | 1;
-    let options = PreviewOptions { count_all, seed, ..PreviewOptions::default() };
     let selection = Selection::from(selection.clone());
     let stopped = || context.meter.stopped();
     let preview = preview(&deployment, &selection, options, &stopped).map_err(failed)?;

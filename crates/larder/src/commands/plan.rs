@@ -47,7 +47,8 @@ fn of_keys(
     clean::only_redis(names)?;
     may_write(args)?;
     let targets = key_removal::targets(context, names)?;
-    let (prepared, mut failed) = key_removal::prepare(context, targets, selection, count)?;
+    let look = key_removal::look_how(context, count);
+    let (prepared, mut failed) = key_removal::prepare(context, targets, selection, look)?;
     // A plan is of all that was asked for, or it would be approved for less than was meant.
     if let Some((_, error)) = failed.pop() {
         return Err(error);
