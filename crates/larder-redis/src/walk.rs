@@ -13,6 +13,10 @@ use crate::scan::Scan;
 /// How often the pace is set anew.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// After so long a wait what others feel is no more of our doing: longer than the probe looks
+/// back, and than what is freed in the background takes.
+const OURS_IS_OVER: Duration = Duration::from_secs(1);
+
 /// Who follows the work, and says when to stop.
 pub(crate) trait Watcher {
     /// Whether somebody asked to.
@@ -80,9 +84,13 @@ impl Walk {
             Advice::Rest(rest) => sleep(rest, who),
             Advice::Wait => {
                 who.waits(true);
+                let since = Instant::now();
                 while !who.stopped() && !self.pace.allows(self.probe.now()) {
                     sleep(LOOK_EVERY, who);
                     who.felt(self.probe.now());
+                    if since.elapsed() > OURS_IS_OVER {
+                        self.pace.without_us(self.probe.now());
+                    }
                 }
                 self.pace.recovered();
                 who.waits(false);

@@ -90,9 +90,13 @@ pub(crate) fn change(
     wishes: Vec<Wish>,
     manner: &Manner,
 ) -> Result<Exit, CliError> {
+    // Whoever said yes before the preview does not wait for an exact one.
+    let decided = manner.yes && !manner.dry_run;
+    let options = key_plan::look_how(context, manner.pace.count);
+    let options = if decided { options.in_passing() } else { options };
     let (prepared, failed) = {
         let _progress = context.progress("Looking at keys", None);
-        key_plan::prepare(context, wishes, manner.pace.count)?
+        key_plan::prepare(context, wishes, options)?
     };
     let plan = key_plan::plan(&prepared, &context.request);
     if manner.dry_run {

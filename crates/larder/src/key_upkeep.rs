@@ -19,7 +19,8 @@ use crate::{key_plan, redis_target};
 /// rule. Nothing is removed. An error where there is no rule.
 pub fn prune_plan(context: &Context<'_>, name: &str) -> Result<Plan, CliError> {
     let wishes = key_plan::of_rules(context, &[name.to_owned()])?;
-    let (prepared, mut failed) = key_plan::prepare(context, wishes, false)?;
+    let (prepared, mut failed) =
+        key_plan::prepare(context, wishes, key_plan::look_how(context, false))?;
     match failed.pop() {
         Some((_, error)) => Err(error),
         None => Ok(key_plan::plan(&prepared, &["prune".to_owned(), name.to_owned()])),

@@ -71,12 +71,12 @@ pub(crate) fn start(
 }
 
 impl Source for Shown {
-    fn exposed(&self) -> Exposed {
+    fn exposed(&self) -> Arc<Exposed> {
         let waiting = waiting::list(&self.state);
         let plans = waiting.iter().filter(|w| w.approval != larder_core::check::Approval::Given);
         let plans_waiting = Some(plans.count() as u64);
         let known = self.live.know();
-        Exposed {
+        Arc::new(Exposed {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             samples: known.samples.values().cloned().collect(),
             sampled: sampled(&known),
@@ -92,7 +92,7 @@ impl Source for Shown {
             forecast_errors: known.forecast_errors.iter().map(|(c, e)| (c.clone(), *e)).collect(),
             throttles: known.throttles.iter().map(|(c, n)| (c.clone(), *n)).collect(),
             redis: known.facts.clone(),
-        }
+        })
     }
 
     fn ready(&self) -> Result<(), String> {
