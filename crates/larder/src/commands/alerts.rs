@@ -104,9 +104,10 @@ fn test(context: &Context<'_>, name: &str) -> Result<Exit, CliError> {
     let all = &context.settings().notify;
     let settings = all.iter().find(|settings| settings.name == name).ok_or_else(|| {
         let known: Vec<&str> = all.iter().map(|settings| settings.name.as_str()).collect();
-        let hint = match known.is_empty() {
-            true => "name one in the settings: [notify.NAME]".to_owned(),
-            false => format!("there are {}", known.join(", ")),
+        let hint = if known.is_empty() {
+            "name one in the settings: [notify.NAME]".to_owned()
+        } else {
+            format!("there are {}", known.join(", "))
         };
         CliError::usage(format!("no receiver is named {name:?}")).hint(hint)
     })?;

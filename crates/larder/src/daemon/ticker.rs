@@ -35,6 +35,15 @@ const FLUSH: Duration = Duration::from_secs(10);
 const PRUNED: [CacheKind; 5] =
     [CacheKind::Build, CacheKind::Fuzz, CacheKind::Mod, CacheKind::Toolchain, CacheKind::Vcs];
 
+/// Whether it answers over HTTP, and where in place of the settings' address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Serving {
+    /// It does not.
+    Not,
+    /// It does.
+    At(Option<SocketAddr>),
+}
+
 /// Ticks.
 pub(crate) struct Ticker<'a> {
     pub(super) base: &'a Base<'a>,
@@ -116,11 +125,11 @@ impl<'a> Ticker<'a> {
         })
     }
 
-    /// Until it is stopped; with HTTP where `listen` is given.
-    pub(crate) fn forever(mut self, listen: Option<Option<SocketAddr>>) -> Result<Exit, CliError> {
-        let server = match listen {
-            Some(address) => Some(serve::start(self.base, self.recorder, address)?),
-            None => None,
+    /// Until it is stopped.
+    pub(crate) fn forever(mut self, serving: &Serving) -> Result<Exit, CliError> {
+        let server = match serving {
+            Serving::At(address) => Some(serve::start(self.base, self.recorder, *address)?),
+            Serving::Not => None,
         };
         let mut reload = Reload::new(&self.base.resolved());
         let trace = new_trace();
@@ -137,7 +146,7 @@ impl<'a> Ticker<'a> {
                 self.reload(&mut reload);
             }
             self.tick()?;
-            watchdog(&self.base.live.know().ready.is_some());
+            watchdog(self.base.live.know().ready.is_some());
             let every = self.base.settings().daemon.schedule.sample;
             self.wait_until(begun + every);
         }
@@ -248,7 +257,9 @@ impl<'a> Ticker<'a> {
         for notice in alerts::notices(tellings, self.recorder.host(), now) {
             self.notifier.send(&notice);
         }
-        sick.into_iter().for_each(|sick| self.give(Job::Respond(Box::new(sick))));
+        for sick in sick {
+            self.give(Job::Respond(Box::new(sick)));
+        }
     }
 
     /// Whether an alert is one to be answered.
@@ -353,7 +364,9 @@ impl<'a> Ticker<'a> {
 
     fn prune_all(&mut self, trigger: &Trigger) {
         let now = larder_fs::now();
-        PRUNED.iter().for_each(|cache| self.note_run(cache.name(), now));
+        for cache in PRUNED {
+            self.note_run(cache.name(), now);
+        }
         self.give(Job::Prune { caches: PRUNED.to_vec(), trigger: trigger.clone() });
         for redis in self.base.settings().redis {
             if !redis.clean.is_empty() {
@@ -483,8 +496,8 @@ impl<'a> Ticker<'a> {
 }
 
 /// Tells systemd that it is ready, once it is, and that it is alive.
-fn watchdog(ready: &bool) {
-    if *ready {
+fn watchdog(ready: bool) {
+    if ready {
         // Without systemd there is nobody to tell.
         let _ =
             sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]);
