@@ -143,6 +143,7 @@ pub(crate) fn keys_cleaned(context: &Context<'_>, plan_id: &str, done: &[Done], 
 fn keep(context: &Context<'_>, entries: impl FnOnce(&Reader) -> Result<Vec<Entry>, HistoryError>) {
     let Some(path) = history_open::path(context.settings()) else { return };
     if let Err(error) = try_keep(context, &path, entries) {
+        history_open::mend(context, &error);
         context.printer.detail(&format!("nothing was kept in the history: {}", chain(&error)));
     }
 }
@@ -158,10 +159,6 @@ fn try_keep(
     }
     let limits = history_open::limits(&context.settings().history);
     let (mut store, aside) = Store::open(path, limits)?;
-    if let Some(aside) = aside {
-        let path = aside.path.display();
-        let text = format!("the history was damaged and is now {path}: {}", aside.why);
-        context.printer.warning(&text);
-    }
+    history_open::say(context, aside.as_ref());
     store.write(&entries)
 }
