@@ -15,8 +15,9 @@ use crate::schema;
 
 /// How long one process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(5);
-/// Pages of the write-ahead log before they go into the file: 4 MB.
-const LOG_PAGES: u32 = 1000;
+/// Pages of the write-ahead log before they go into the file: 1 MB, which who opens it first goes
+/// through in a millisecond.
+const LOG_PAGES: u32 = 250;
 
 /// A damaged file that was renamed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -153,7 +153,9 @@ fn try_keep(
     path: &Path,
     entries: impl FnOnce(&Reader) -> Result<Vec<Entry>, HistoryError>,
 ) -> Result<(), HistoryError> {
-    let entries = entries(&Reader::new(path))?;
+    // Its connection stays open beside the one that writes, which then need not go through the log.
+    let reader = Reader::new(path);
+    let entries = entries(&reader)?;
     if entries.is_empty() {
         return Ok(());
     }
