@@ -155,6 +155,7 @@ pub(crate) fn key_events(worked: &Worked, trace: &str) -> Vec<Event> {
 fn keep(context: &Context<'_>, entries: impl FnOnce(&Reader) -> Result<Vec<Entry>, HistoryError>) {
     let Some(path) = history_open::path(context.settings()) else { return };
     if let Err(error) = try_keep(context, &path, entries) {
+        history_open::mend(context, &error);
         context.printer.detail(&format!("nothing was kept in the history: {}", chain(&error)));
     }
 }
@@ -164,16 +165,14 @@ fn try_keep(
     path: &Path,
     entries: impl FnOnce(&Reader) -> Result<Vec<Entry>, HistoryError>,
 ) -> Result<(), HistoryError> {
-    let entries = entries(&Reader::new(path))?;
+    // Its connection stays open beside the one that writes, which then need not go through the log.
+    let reader = Reader::new(path);
+    let entries = entries(&reader)?;
     if entries.is_empty() {
         return Ok(());
     }
     let limits = history_open::limits(&context.settings().history);
     let (mut store, aside) = Store::open(path, limits)?;
-    if let Some(aside) = aside {
-        let path = aside.path.display();
-        let text = format!("the history was damaged and is now {path}: {}", aside.why);
-        context.printer.warning(&text);
-    }
+    history_open::say(context, aside.as_ref());
     store.write(&entries)
 }
