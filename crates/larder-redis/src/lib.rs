@@ -31,6 +31,7 @@ pub mod reservoir;
 pub mod scan;
 pub mod select;
 pub mod slot;
+mod slow_pattern;
 pub mod slowlog;
 pub mod throttle;
 pub mod throttle_client;
