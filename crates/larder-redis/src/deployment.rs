@@ -80,6 +80,18 @@ impl Deployment {
         })
     }
 
+    /// This server by itself, where it does not answer what it belongs to.
+    pub fn alone(server: &Endpoint) -> Self {
+        let node = Node {
+            endpoint: server.clone(),
+            id: String::new(),
+            slots: Vec::new(),
+            replicas: Vec::new(),
+            follows: None,
+        };
+        Self { shape: Shape::Standalone, nodes: vec![node], missing: Vec::new() }
+    }
+
     /// The node that holds this key.
     pub fn node_of(&self, key: &[u8]) -> Option<&Node> {
         match self.shape {

@@ -49,6 +49,7 @@ pub mod settings_redis;
 pub mod settings_template;
 pub mod settings_value;
 mod slow_kept;
+mod slow_watch;
 pub mod table;
 pub mod text;
 mod verified_file;
