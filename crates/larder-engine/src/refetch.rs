@@ -17,7 +17,7 @@ use larder_go::module_zip::Scratch;
 use larder_modules::{Expect, Fetcher, ProjectSums, Proof, Unproven, VersionError};
 
 use crate::config::Config;
-use crate::net::{Net, default_jobs};
+use crate::net::{Net, most_jobs};
 use crate::world::World;
 
 /// Fetches again what was removed, and rewrites lists; marks what is mended.
@@ -39,7 +39,7 @@ pub(crate) fn refetch(
     for bad in bad.iter_mut().filter(|bad| needs_fetching(bad)) {
         bad.fixed = false;
     }
-    let mut net = match Net::new(world, config, dir, default_jobs()) {
+    let mut net = match Net::new(world, config, dir, most_jobs(world)) {
         Ok(net) => net,
         Err(error) => {
             for module in wanted.keys() {

@@ -9,6 +9,7 @@ pub mod dir;
 pub mod disk;
 pub mod disposal;
 mod folder;
+pub mod index;
 pub mod lock;
 mod queue;
 pub mod remove;

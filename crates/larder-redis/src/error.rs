@@ -133,6 +133,28 @@ impl RedisError {
         )
     }
 
+    /// Whether the key is, or is about to be, on another node of the cluster.
+    pub fn is_redirect(&self) -> bool {
+        let words = ["MOVED ", "ASK ", "TRYAGAIN"];
+        matches!(self, Self::Moved { answer, .. } if words.iter().any(|word| answer.starts_with(word)))
+    }
+
+    /// Where `MOVED` and `ASK` send the key, and whether the slot is still on its way there. The
+    /// host is the one that answered where none is named.
+    pub(crate) fn redirect(&self) -> Option<(bool, String, u16)> {
+        let Self::Moved { address, answer } = self else { return None };
+        let mut words = answer.split(' ');
+        let ask = match words.next()? {
+            "ASK" => true,
+            "MOVED" => false,
+            _ => return None,
+        };
+        let (host, port) = words.nth(1)?.rsplit_once(':')?;
+        let own = address.rsplit_once(':').map_or("", |(host, _)| host);
+        let host = if host.is_empty() { own } else { host };
+        Some((ask, host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+    }
+
     /// Whether the server lives and just does not allow or know the command.
     pub fn is_missing_right(&self) -> bool {
         matches!(self, Self::Denied { .. } | Self::Unknown { .. })
@@ -187,6 +209,15 @@ mod tests {
         assert_eq!(error.to_string(), "db:1 does not allow CONFIG GET; it takes: +config|get");
         let error = read("DUMP", "NOPERM", "No permissions to access a key in the keys argument");
         assert!(error.to_string().ends_with("it takes: ~PATTERN of the keys"), "{error}");
+    }
+
+    #[test]
+    fn a_key_is_sent_after_its_slot() {
+        let to = |detail: &str, code: &str| read("GET", code, detail).redirect();
+        assert_eq!(to("3999 10.0.0.7:6381", "MOVED"), Some((false, "10.0.0.7".to_owned(), 6381)));
+        assert_eq!(to("3999 :6381", "ASK"), Some((true, "db".to_owned(), 6381)));
+        assert_eq!(to("The cluster is down", "CLUSTERDOWN"), None);
+        assert!(!read("GET", "CLUSTERDOWN", "The cluster is down").is_redirect());
     }
 
     #[test]

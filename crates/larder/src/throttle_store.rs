@@ -24,7 +24,7 @@ const WAIT: Duration = Duration::from_secs(30);
 
 /// The folder of them.
 #[derive(Clone, Debug)]
-pub struct ThrottleStore {
+pub(crate) struct ThrottleStore {
     folder: PathBuf,
 }
 
@@ -72,12 +72,12 @@ struct WireSelector {
 
 impl ThrottleStore {
     /// Below this state folder.
-    pub fn new(state: &Path) -> Self {
+    pub(crate) fn new(state: &Path) -> Self {
         Self { folder: state.join("throttles") }
     }
 
     /// All that are in force, by id, and the files that cannot be read.
-    pub fn list(&self) -> (Vec<Throttle>, Vec<CliError>) {
+    pub(crate) fn list(&self) -> (Vec<Throttle>, Vec<CliError>) {
         let (mut throttles, mut bad) = (Vec::new(), Vec::new());
         // Where there is no folder nothing was ever limited.
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
@@ -96,12 +96,12 @@ impl ThrottleStore {
     }
 
     /// The one of this id, while it is in force.
-    pub fn get(&self, id: &str) -> Result<Option<Throttle>, CliError> {
+    pub(crate) fn get(&self, id: &str) -> Result<Option<Throttle>, CliError> {
         read(&self.path(id))
     }
 
     /// Writes it down.
-    pub fn put(&self, throttle: &Throttle) -> Result<(), CliError> {
+    pub(crate) fn put(&self, throttle: &Throttle) -> Result<(), CliError> {
         let path = self.path(&throttle.id);
         let text = crate::wire_plan::file_text(&WireFile::from(throttle));
         larder_fs::write_private(&path, text.as_bytes())
@@ -109,13 +109,13 @@ impl ThrottleStore {
     }
 
     /// It is no longer in force.
-    pub fn forget(&self, id: &str) -> Result<(), CliError> {
+    pub(crate) fn forget(&self, id: &str) -> Result<(), CliError> {
         let path = self.path(id);
         larder_fs::forget_file(&path).map_err(|error| CliError::io("remove", &path, &error))
     }
 
     /// Only one larder at a time limits or gives back.
-    pub fn lock(&self) -> Result<FileLock, CliError> {
+    pub(crate) fn lock(&self) -> Result<FileLock, CliError> {
         std::fs::create_dir_all(&self.folder)
             .map_err(|error| CliError::io("make the folder", &self.folder, &error))?;
         let path = self.folder.join("lock");

@@ -86,7 +86,10 @@ pub struct RestoredDoc {
     restored: u64,
     /// Keys of a Redis whose time had ended meanwhile; null for files.
     expired: Option<u64>,
-    /// Names that are taken again, relative to the cache's root; they are still in the trash.
+    /// Keys of a Redis whose time to live was changed and that are gone; null for files.
+    gone: Option<u64>,
+    /// Names that are taken again, relative to the cache's root, and keys that are others, or have
+    /// another time to live, than were left; they are still in the trash.
     conflicts: Vec<String>,
     /// What could not be put back; it is still in the trash.
     failed: Vec<WireFailure>,
@@ -116,9 +119,14 @@ impl RestoredDoc {
             id: id.to_owned(),
             restored: restored.restored,
             expired: Some(restored.expired),
+            gone: Some(restored.gone),
             conflicts: restored.conflicts.iter().map(|key| text(key)).collect(),
             failed: failed
                 .map(|(key, error)| WireFailure { path: text(key), error: error.clone() })
+                .chain(restored.stopped.iter().map(|error| WireFailure {
+                    path: "all that was left".to_owned(),
+                    error: error.to_string(),
+                }))
                 .collect(),
             replaced: None,
             complete: restored.complete(),
@@ -132,6 +140,7 @@ impl RestoredDoc {
             id: id.to_owned(),
             restored: restored.restored,
             expired: None,
+            gone: None,
             conflicts: restored.conflicts.iter().map(|path| path_text(path)).collect(),
             failed: restored.errors.iter().map(WireFailure::from).collect(),
             replaced: restored.replaced.clone(),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../../../fuzz/src/netrc.rs"]
+mod netrc;
 #[path = "../../../../fuzz/src/note.rs"]
 mod note;
 #[path = "../../../../fuzz/src/proxy.rs"]
@@ -36,4 +38,9 @@ fn tlog_corpus() {
 #[test]
 fn proxy_corpus() {
     replay("proxy", proxy::run);
+}
+
+#[test]
+fn netrc_corpus() {
+    replay("netrc", netrc::run);
 }

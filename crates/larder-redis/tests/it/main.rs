@@ -4,6 +4,7 @@ mod audit;
 mod clean;
 mod glob;
 mod link;
+mod measure;
 mod throttle;
 mod undo;
 

@@ -92,7 +92,10 @@ fn restore(
         };
         context.printer.show(
             || RestoredDoc::of_keys(id, &restored),
-            || render_trash::keys_restored(id, &restored, &context.screen()),
+            || {
+                let ttls = entry.header.ttls;
+                render_trash::keys_restored(id, ttls, &restored, &context.screen())
+            },
         );
         return Ok(if restored.complete() { Exit::Done } else { Exit::Partly });
     }
