@@ -42,6 +42,7 @@ pub mod scan;
 pub mod scrape;
 pub mod select;
 pub mod slot;
+mod slow_pattern;
 pub mod slowlog;
 pub mod throttle;
 pub mod throttle_client;

@@ -111,6 +111,11 @@ fn event(context: &Context<'_>, outcome: &Outcome, cache: CacheKind, gone: Size)
     }
 }
 
+/// Keeps an event that was told as it happened.
+pub(crate) fn told(context: &Context<'_>, event: Event) {
+    keep(context, |_| Ok(vec![Entry::Event(event)]));
+}
+
 /// Keeps an event of each Redis from which keys went, or whose keys were given a time to live.
 pub(crate) fn keys_changed(context: &Context<'_>, worked: &Worked) {
     let events = key_events(worked, &worked.plan_id).into_iter().map(Entry::Event);

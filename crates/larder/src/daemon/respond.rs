@@ -7,14 +7,16 @@ use std::time::Duration;
 use larder_core::{Severity, Time};
 use larder_engine::respond::{Allowed, Decision, Offence, decide};
 use larder_engine::trigger::Held;
-use larder_redis::slowlog::{SlowEntry, group, look};
-use larder_redis::{AuditOptions, Deployment, Link, audit};
+use larder_redis::slowlog::{SlowEntry, group, is_blocking};
+use larder_redis::throttle::servers;
+use larder_redis::{AuditOptions, Deployment, audit};
 
 use super::cleaning::Run;
 use super::record::Step;
 use crate::context::Context;
 use crate::exit::CliError;
 use crate::redis_target::{self, RedisTarget};
+use crate::slow_watch::Watched;
 use crate::{args_keys, key_removal, throttles};
 
 /// Slow commands older than this are not what ails it now.
@@ -100,34 +102,43 @@ fn with_evidence<'s>(step: Step<'s>, offence: &Offence) -> Step<'s> {
 fn offences(context: &Context<'_>, target: &RedisTarget) -> Result<Vec<Offence>, CliError> {
     let failed = |error| redis_target::failed(&error);
     let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
-    let mut entries: Vec<SlowEntry> = Vec::new();
-    for node in &deployment.nodes {
-        let mut link = Link::open(&node.endpoint, "respond").map_err(failed)?;
-        entries.extend(look(&mut link, None).map_err(failed)?.entries);
+    let state = context.state_folder()?;
+    let (mut entries, mut answered) = (Vec::new(), 0);
+    let mut first_error = None;
+    for server in servers(&deployment) {
+        match Watched::open(state, &server) {
+            Ok((watched, _, _)) => {
+                answered += 1;
+                entries.extend(watched.entries());
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    if let Some(error) = first_error.filter(|_| answered == 0) {
+        return Err(redis_target::failed(&error));
     }
     let since = u64::try_from(context.now.minus(RECENT).unix()).unwrap_or(0);
-    entries.retain(|entry| entry.at >= since);
+    entries.retain(|entry: &SlowEntry| entry.at >= since);
     Ok(of_entries(&entries))
 }
 
-/// Those that have a better way are what blocks; what is slow for other reasons is nobody's fault.
+/// What keeps others waiting by its nature; what is slow for other reasons is nobody's fault.
 fn of_entries(entries: &[SlowEntry]) -> Vec<Offence> {
-    let blocking = group(entries).into_iter().filter(|pattern| pattern.remedy.is_some());
+    let blocking = group(entries).into_iter().filter(|pattern| is_blocking(&pattern.pattern));
     blocking
         .flat_map(|pattern| {
-            let each = pattern.total / u32::try_from(pattern.count.max(1)).unwrap_or(u32::MAX);
             let name = pattern.pattern.clone();
-            pattern.senders.into_iter().map(move |(sender, count)| {
-                let who = match sender.name.as_str() {
-                    "" => sender.address.clone(),
-                    name => format!("{} ({name})", sender.address),
+            pattern.senders.into_iter().map(move |sent| {
+                let who = match sent.sender.name.as_str() {
+                    "" => sent.sender.address.clone(),
+                    name => format!("{} ({name})", sent.sender.address),
                 };
                 Offence {
                     pattern: name.clone(),
-                    user: sender.user,
+                    user: sent.sender.user,
                     sender: who,
-                    count,
-                    total: each * u32::try_from(count).unwrap_or(u32::MAX),
+                    count: sent.count,
+                    total: sent.total,
                 }
             })
         })
