@@ -24,6 +24,7 @@ mod serve;
 mod signals;
 mod silences;
 mod ticker;
+mod triggering;
 mod work;
 
 use std::sync::mpsc;

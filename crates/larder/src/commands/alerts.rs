@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context<'_>, args: &AlertsArgs) -> Result<Exit, CliE
 
 fn state(context: &Context<'_>, key: &str) -> Result<Option<String>, CliError> {
     let reader = Reader::new(&context.state_folder()?.join("history.db"));
-    reader.state(key).map_err(|error| history_open::unreadable(&error))
+    reader.state(key).map_err(|error| history_open::unreadable(context, &error))
 }
 
 fn show(context: &Context<'_>, check: bool) -> Result<Exit, CliError> {
@@ -86,7 +86,7 @@ fn render(board: &Board, silences: &Silences, watched: bool, screen: &Screen) ->
 }
 
 fn change(context: &Context<'_>, change: impl FnOnce(&mut Silences)) -> Result<(), CliError> {
-    let failed = |error| history_open::unreadable(&error);
+    let failed = |error: larder_history::HistoryError| history_open::unreadable(context, &error);
     let text = state(context, daemon::SILENCES)?;
     let mut silences = Silences::read(text.as_deref(), context.now);
     change(&mut silences);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use larder_core::{Severity, Time};
 use larder_engine::respond::{Allowed, Decision, Offence, decide};
 use larder_engine::trigger::Held;
-use larder_redis::slowlog::{SlowEntry, group, is_blocking};
+use larder_redis::slowlog::{Offender, SlowEntry, offenders};
 use larder_redis::throttle::servers;
 use larder_redis::{AuditOptions, Deployment, audit};
 
@@ -98,51 +98,31 @@ fn with_evidence<'s>(step: Step<'s>, offence: &Offence) -> Step<'s> {
         .with("total_millis", offence.total.as_millis())
 }
 
-/// Blocking commands of the last minutes, by shape and sender.
+/// Who sent blocking commands in the last minutes.
 fn offences(context: &Context<'_>, target: &RedisTarget) -> Result<Vec<Offence>, CliError> {
+    let state = context.state_folder()?;
     let failed = |error| redis_target::failed(&error);
     let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
-    let state = context.state_folder()?;
-    let (mut entries, mut answered) = (Vec::new(), 0);
-    let mut first_error = None;
+    let mut entries: Vec<SlowEntry> = Vec::new();
     for server in servers(&deployment) {
-        match Watched::open(state, &server) {
-            Ok((watched, _, _)) => {
-                answered += 1;
-                entries.extend(watched.entries());
-            }
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    if let Some(error) = first_error.filter(|_| answered == 0) {
-        return Err(redis_target::failed(&error));
+        entries.extend(Watched::open(state, &server).map_err(failed)?.0.entries());
     }
     let since = u64::try_from(context.now.minus(RECENT).unix()).unwrap_or(0);
-    entries.retain(|entry: &SlowEntry| entry.at >= since);
-    Ok(of_entries(&entries))
+    Ok(offenders(&entries, since).into_iter().map(offence).collect())
 }
 
-/// What keeps others waiting by its nature; what is slow for other reasons is nobody's fault.
-fn of_entries(entries: &[SlowEntry]) -> Vec<Offence> {
-    let blocking = group(entries).into_iter().filter(|pattern| is_blocking(&pattern.pattern));
-    blocking
-        .flat_map(|pattern| {
-            let name = pattern.pattern.clone();
-            pattern.senders.into_iter().map(move |sent| {
-                let who = match sent.sender.name.as_str() {
-                    "" => sent.sender.address.clone(),
-                    name => format!("{} ({name})", sent.sender.address),
-                };
-                Offence {
-                    pattern: name.clone(),
-                    user: sent.sender.user,
-                    sender: who,
-                    count: sent.count,
-                    total: sent.total,
-                }
-            })
-        })
-        .collect()
+fn offence(offender: Offender) -> Offence {
+    let sender = match offender.sender.name.as_str() {
+        "" => offender.sender.address.clone(),
+        name => format!("{} ({name})", offender.sender.address),
+    };
+    Offence {
+        pattern: offender.patterns.join(", "),
+        user: offender.sender.user,
+        sender,
+        count: offender.count,
+        total: offender.total,
+    }
 }
 
 fn throttle(
@@ -154,7 +134,12 @@ fn throttle(
 ) -> Result<Option<String>, CliError> {
     let length = target.settings.respond.throttle_for;
     let tell = |event| run.recorder.event(event, Severity::Warning);
-    throttles::limit_user(context, target, user, length, run.trace, &tell)?;
+    if let Err(error) = throttles::limit_user(context, target, user, length, run.trace, &tell) {
+        let message = format!("{}: {}", offence.sentence(), error.what);
+        let step = Step::new("throttle-failed", run.trace, message).of(&target.cache);
+        run.recorder.say(with_evidence(step, offence).bad(Severity::Warning));
+        return Ok(None);
+    }
     let until = context.now.plus(length);
     let message = format!("user {user} is limited for {}", larder_core::time::Typed(length));
     let step = Step::new("throttled", run.trace, message).of(&target.cache).bad(Severity::Warning);
