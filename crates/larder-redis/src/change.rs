@@ -66,8 +66,8 @@ pub struct Kept {
     pub ticket: u64,
     /// For each key whether it was there.
     pub there: Vec<bool>,
-    /// How long it took to make it durable.
-    pub wrote: Duration,
+    /// Hits and misses that reading them was counted as.
+    pub caused: Caused,
 }
 
 /// Why nothing can be kept any more.
@@ -168,6 +168,11 @@ impl Changed {
     /// Keys that are gone, or have their time to live.
     pub fn changed(&self) -> u64 {
         self.nodes.iter().map(|node| node.changed).sum()
+    }
+
+    /// Hits and misses that our own look-ups were counted as, on all nodes.
+    pub fn caused(&self) -> Caused {
+        self.nodes.iter().fold(Caused::default(), |sum, node| sum + node.caused)
     }
 
     /// Whether every node was gone through to its end.
@@ -275,8 +280,7 @@ impl NodeChanged {
         self.felt.p99 = self.felt.p99.max(later.felt.p99);
         self.felt.max = self.felt.max.max(later.felt.max);
         self.memory_after = later.memory_after;
-        self.caused.hits += later.caused.hits;
-        self.caused.misses += later.caused.misses;
+        self.caused = self.caused + later.caused;
         self.restarts += later.restarts;
         self.stopped = Stopped { changed: self.changed, ..later.stopped };
         self.error = later.error.or(self.error.take());

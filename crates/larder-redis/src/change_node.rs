@@ -16,15 +16,13 @@ use crate::expire_keys::Expirer;
 use crate::guarded::Did;
 use crate::info::Info;
 use crate::link::Link;
-use crate::pace::{Advice, Felt, Pace};
-use crate::probe::Probe;
+use crate::pace::{Felt, Pace};
 use crate::scan::Scan;
 use crate::select::{Wants, look_up};
+use crate::walk::{Gait, Walk, Watcher};
 
 /// How long the server is felt before the work.
 const IDLE_FOR: Duration = Duration::from_millis(200);
-/// How often the pace is set anew.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a checkpoint is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How long a server may be gone, as it is in a failover, before it is given up.
@@ -81,13 +79,10 @@ struct Running {
     link: Link,
     /// Where names are read, when that is not the master itself.
     names: Option<Link>,
-    scan: Scan,
-    probe: Probe,
-    pace: Pace,
+    walk: Walk,
     act: Act,
     /// What has to be looked up of each key to decide.
     wants: Wants,
-    looked: Instant,
     told: Instant,
 }
 
@@ -212,7 +207,7 @@ impl<'a> NodeChanger<'a> {
         };
         let mut run = self.begin(link, names.map(|(link, _)| link), &info, source)?;
         let result = self.pages(&mut run, checkpoint);
-        self.done.felt = run.probe.whole();
+        self.done.felt = run.walk.probe.whole();
         if let Ok(info) = Info::ask(&mut run.link) {
             self.done.memory_after = memory(&info);
         }
@@ -262,24 +257,15 @@ impl<'a> NodeChanger<'a> {
         }
         let scan = Scan::new(Some(&selection.pattern), selection.kind.as_deref())
             .from(stopped.cursor.unwrap_or(0));
-        let probe = Probe::start(&self.node.endpoint, IDLE_FOR)?;
+        let gait = Gait { limits: self.options.limits, servers: self.servers, idle_for: IDLE_FOR };
+        let walk = Walk::begin(&self.node.endpoint, scan, gait)?;
+        let idle = walk.probe.idle();
         if self.done.memory_before == (0, 0) {
             self.done.memory_before = memory(info);
-            self.done.idle = probe.idle();
+            self.done.idle = idle;
         }
-        let idle = micros(probe.idle().p99);
-        self.work.idle_micros.fetch_max(idle, Ordering::Relaxed);
-        Ok(Running {
-            act,
-            wants,
-            pace: Pace::new(self.options.limits, probe.idle(), self.servers),
-            link,
-            names,
-            scan,
-            probe,
-            looked: Instant::now(),
-            told: Instant::now(),
-        })
+        self.work.idle_micros.fetch_max(micros(idle.p99), Ordering::Relaxed);
+        Ok(Running { act, wants, link, names, walk, told: Instant::now() })
     }
 
     fn pages(
@@ -291,36 +277,31 @@ impl<'a> NodeChanger<'a> {
             if self.work.stopped() {
                 return Ok(());
             }
-            let begun = Instant::now();
-            let (keys, busy) = self.page(run)?;
+            let (begun, waited) = (Instant::now(), run.link.waited());
+            let keys = self.page(run)?;
             let matched = keys.len();
-            let busy = busy + self.act(run, &keys)?;
-            run.scan.fit(busy, run.pace.slice());
-            let cursor = run.scan.cursor();
-            self.done.stopped.cursor = (!run.scan.done()).then_some(cursor);
+            self.act(run, &keys)?;
+            // A replica that names are read from is not the one that others wait for.
+            let busy = run.walk.busy(run.link.waited().since(waited));
+            let cursor = run.walk.scan.cursor();
+            self.done.stopped.cursor = (!run.walk.scan.done()).then_some(cursor);
             self.done.stopped.changed = self.done.changed;
-            if run.scan.done() {
+            if run.walk.scan.done() {
                 return Ok(());
             }
             if run.told.elapsed() > TELL_EVERY {
                 run.told = Instant::now();
                 checkpoint(self.done.stopped.clone());
             }
-            self.rest(run, matched, busy, begun.elapsed());
+            run.walk.rest(matched, busy, begun.elapsed(), self.work);
         }
     }
 
-    /// The names of a page that are meant, and how long the server was busy.
-    fn page(&mut self, run: &mut Running) -> Result<(Vec<Vec<u8>>, Duration), RedisError> {
-        let begun = Instant::now();
+    /// The names of a page that are meant.
+    fn page(&mut self, run: &mut Running) -> Result<Vec<Vec<u8>>, RedisError> {
         let mut keys = match &mut run.names {
-            Some(names) => run.scan.page(names)?,
-            None => run.scan.page(&mut run.link)?,
-        };
-        let busy = match &run.names {
-            // The master had nothing to do with it.
-            Some(_) => Duration::ZERO,
-            None => begun.elapsed().saturating_sub(run.probe.idle().p50),
+            Some(names) => run.walk.scan.page(names)?,
+            None => run.walk.scan.page(&mut run.link)?,
         };
         let selection = self.options.selection;
         keys.retain(|key| selection.takes_name(key));
@@ -334,17 +315,15 @@ impl<'a> NodeChanger<'a> {
             let mut fits = fits.into_iter();
             keys.retain(|_| fits.next().unwrap_or(false));
         }
-        Ok((keys, busy))
+        Ok(keys)
     }
 
-    /// Changes what is left of a page; how long the server was busy with it.
-    fn act(&mut self, run: &mut Running, keys: &[Vec<u8>]) -> Result<Duration, RedisError> {
+    /// Changes what is left of a page.
+    fn act(&mut self, run: &mut Running, keys: &[Vec<u8>]) -> Result<(), RedisError> {
         if keys.is_empty() {
-            return Ok(Duration::ZERO);
+            return Ok(());
         }
-        let begun = Instant::now();
-        let idle = run.probe.idle().p50;
-        let did = run.act.on(&mut run.link, keys, &run.pace, self.options.undo);
+        let did = run.act.on(&mut run.link, keys, &run.walk.pace, self.options.undo);
         let did = did.map_err(|failed| match failed {
             UndoFailed::Redis(error) => error,
             UndoFailed::File(why) => RedisError::Setup { address: self.done.address.clone(), why },
@@ -352,49 +331,11 @@ impl<'a> NodeChanger<'a> {
         self.done.changed += did.changed;
         self.done.unchanged += did.unchanged;
         self.work.changed.fetch_add(did.changed, Ordering::Relaxed);
-        self.done.caused.hits += did.caused.hits;
-        self.done.caused.misses += did.caused.misses;
+        self.done.caused = self.done.caused + did.caused;
         self.done.skipped_count += did.skipped.len() as u64;
         let room = 100_usize.saturating_sub(self.done.skipped.len());
         self.done.skipped.extend(did.skipped.into_iter().take(room));
-        // On the way and at our own disk the server is free for others.
-        Ok(begun.elapsed().saturating_sub(did.apart + idle * did.trips.max(1)))
-    }
-
-    /// Lets others have their turn.
-    fn rest(&self, run: &mut Running, keys: usize, busy: Duration, took: Duration) {
-        if run.looked.elapsed() > LOOK_EVERY {
-            run.looked = Instant::now();
-            let now = run.probe.now();
-            run.pace.felt(now);
-            self.work.felt_micros.store(micros(now.p99), Ordering::Relaxed);
-        }
-        match run.pace.after(keys, busy, took) {
-            Advice::Rest(rest) if rest.is_zero() => {}
-            Advice::Rest(rest) => self.sleep(rest),
-            Advice::Wait => {
-                self.work.waiting.fetch_add(1, Ordering::Relaxed);
-                while !self.work.stopped() && !run.pace.allows(run.probe.now()) {
-                    self.sleep(LOOK_EVERY);
-                    let felt = micros(run.probe.now().p99);
-                    self.work.felt_micros.store(felt, Ordering::Relaxed);
-                }
-                run.pace.recovered();
-                self.work.waiting.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Sleeps in pieces, so that a stop is heard.
-    fn sleep(&self, rest: Duration) {
-        let until = Instant::now() + rest;
-        while !self.work.stopped() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(LOOK_EVERY));
-        }
+        Ok(())
     }
 }
 
@@ -414,6 +355,24 @@ fn comes_back(error: &RedisError) -> bool {
 fn now(link: &mut Link) -> Result<u64, RedisError> {
     let (seconds, micros): (u64, u64) = link.ask(&redis::cmd("TIME"))?;
     Ok(seconds * 1000 + micros / 1000)
+}
+
+impl Watcher for Work {
+    fn stopped(&self) -> bool {
+        Work::stopped(self)
+    }
+
+    fn felt(&self, now: Felt) {
+        self.felt_micros.store(micros(now.p99), Ordering::Relaxed);
+    }
+
+    fn waits(&self, waits: bool) {
+        if waits {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 fn memory(info: &Info) -> (u64, u64) {

@@ -6,6 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::error::RedisError;
 use crate::info::{Info, Role, text_part};
 use crate::link::Link;
+use crate::measure_denied::hello;
 use crate::slot::{SLOTS, slot_of};
 
 /// How the servers belong together.
@@ -77,7 +78,11 @@ impl Deployment {
     pub fn discover(seed: &Endpoint) -> Result<Self, RedisError> {
         // A Sentinel has one database and refuses SELECT, so the first look is at database 0.
         let mut link = Link::open(&seed.with_database(0), "discover")?;
-        let info = Info::ask(&mut link)?;
+        let info = match Info::ask(&mut link) {
+            Ok(info) => info,
+            Err(error) if error.is_missing_right() => return untold(seed, &mut link),
+            Err(error) => return Err(error),
+        };
         if info.role() == Role::Sentinel {
             return sentinel(seed, &mut link);
         }
@@ -118,18 +123,30 @@ impl Deployment {
     }
 }
 
+/// What a server belongs to that may not be asked for it: as much as it tells everybody.
+fn untold(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> {
+    let hello = hello(link)?;
+    match hello.mode.as_str() {
+        "sentinel" => return sentinel(seed, link),
+        "cluster" => return cluster(seed, link),
+        _ => {}
+    }
+    let role = if hello.role == "replica" { "role:slave" } else { "role:master" };
+    let node = single(seed.clone(), &Info::parse(role));
+    let (seed, missing) = (seed.clone(), Vec::new());
+    Ok(Deployment { seed, shape: Shape::Standalone, nodes: vec![node], missing })
+}
+
 /// A server by itself, from what it says.
 fn single(endpoint: Endpoint, info: &Info) -> Node {
     let follows = (info.role() == Role::Replica).then(|| {
         let host = info.get("master_host").unwrap_or("?");
         format!("{host}:{}", info.get("master_port").unwrap_or("?"))
     });
-    let lines = info.starting("slave").filter(|(name, _)| {
-        name.strip_prefix("slave").is_some_and(|n| n.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    let replicas = lines
-        .filter(|(_, line)| text_part(line, "state") == Some("online"))
-        .filter_map(|(_, line)| {
+    let replicas = info
+        .replicas()
+        .filter(|line| text_part(line, "state") == Some("online"))
+        .filter_map(|line| {
             let port = text_part(line, "port")?.parse().ok()?;
             Some(endpoint.sibling(text_part(line, "ip")?, port))
         })

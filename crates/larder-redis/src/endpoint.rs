@@ -177,7 +177,7 @@ impl Endpoint {
     /// Another server of the same deployment: same user, password and certificates.
     #[must_use]
     pub fn sibling(&self, host: &str, port: u16) -> Self {
-        let tls = matches!(self.place, Place::Tcp { tls: true, .. });
+        let tls = self.has_tls();
         let place = Place::Tcp { host: host.to_owned(), port, tls };
         Self { address: address(&place), place, ..self.clone() }
     }
@@ -188,6 +188,11 @@ impl Endpoint {
             Place::Tcp { host, .. } => Some(host),
             Place::Unix(_) => None,
         }
+    }
+
+    /// Whether the way there is encrypted.
+    pub fn has_tls(&self) -> bool {
+        matches!(self.place, Place::Tcp { tls: true, .. })
     }
 
     /// What the client library needs to connect.
@@ -211,7 +216,7 @@ impl Endpoint {
         }
         let login = login.set_lib_name("larder", env!("CARGO_PKG_VERSION"));
         let info: ConnectionInfo = address.into_connection_info()?.set_redis_settings(login);
-        if !matches!(self.place, Place::Tcp { tls: true, .. }) {
+        if !self.has_tls() {
             return redis::Client::open(info);
         }
         let client_tls = self

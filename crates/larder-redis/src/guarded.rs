@@ -4,8 +4,6 @@
 //! What somebody keeps changing is tried a few times and then left alone, with its reason. In a
 //! cluster a transaction holds one key, since its keys have to lie in one slot.
 
-use std::time::Duration;
-
 use redis::{Pipeline, Value};
 
 use crate::change::{Kept, Undo, UndoFailed};
@@ -20,10 +18,6 @@ pub(crate) struct Did {
     pub unchanged: u64,
     pub skipped: Vec<(Vec<u8>, String)>,
     pub caused: Caused,
-    /// Round trips.
-    pub trips: u32,
-    /// Time in which the server had nothing to do with it.
-    pub apart: Duration,
 }
 
 /// What is ready to be done with watched keys.
@@ -95,10 +89,8 @@ fn some_of_them(
         let _: Value = link.ask(&watch)?;
         let mut here = Did::default();
         let ready = what.ready(link, keys, undo, &mut here)?;
-        did.caused.hits += here.caused.hits;
-        did.caused.misses += here.caused.misses;
-        did.apart += ready.kept.as_ref().map_or(Duration::ZERO, |kept| kept.wrote);
-        did.trips += 3;
+        let kept = ready.kept.as_ref().map(|kept| kept.caused).unwrap_or_default();
+        did.caused = did.caused + here.caused + kept;
         let done = if ready.commands.is_empty() {
             let _: Value = link.ask(&redis::cmd("UNWATCH"))?;
             Ok(Some(0))

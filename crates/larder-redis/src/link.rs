@@ -19,6 +19,26 @@ pub struct Courtesies {
     pub no_evict: bool,
 }
 
+/// How long a connection has waited for answers so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// From sending to the end of the answer, all together.
+    pub time: Duration,
+    /// Round trips.
+    pub trips: u32,
+}
+
+impl Waited {
+    /// What came on top of `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            time: self.time.saturating_sub(before.time),
+            trips: self.trips.saturating_sub(before.trips),
+        }
+    }
+}
+
 /// A connection.
 pub struct Link {
     endpoint: Endpoint,
@@ -27,6 +47,7 @@ pub struct Link {
     connection: Option<redis::Connection>,
     courtesies: Courtesies,
     asking: bool,
+    waited: Waited,
 }
 
 impl std::fmt::Debug for Link {
@@ -49,6 +70,7 @@ impl Link {
             connection: None,
             courtesies: Courtesies::default(),
             asking: false,
+            waited: Waited::default(),
         };
         link.connected()?;
         Ok(link)
@@ -75,6 +97,16 @@ impl Link {
         self.asking = asking;
     }
 
+    /// How long it has waited for answers so far: what the server was busy for, and the way there.
+    pub fn waited(&self) -> Waited {
+        self.waited
+    }
+
+    fn count(&mut self, begun: Instant) {
+        self.waited.time += begun.elapsed();
+        self.waited.trips += 1;
+    }
+
     /// Sends a command and waits for its answer. Once the connection broke, the next command gets
     /// a new one.
     pub fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, RedisError> {
@@ -85,7 +117,10 @@ impl Link {
             return self.read(answer, &name(command));
         }
         let within = self.endpoint.timeouts.answer;
-        let asked = command.query::<Value>(self.connected()?);
+        let connection = self.connected()?;
+        let begun = Instant::now();
+        let asked = command.query::<Value>(connection);
+        self.count(begun);
         let value = asked.map_err(|error| self.failed(&name(command), within, &error));
         let value = value.inspect_err(|error| self.forget_after(error))?;
         self.read(value, &name(command))
@@ -104,7 +139,10 @@ impl Link {
         let first = commands.cmd_iter().next().map_or_else(|| "PIPELINE".to_owned(), name);
         let sent = if self.asking { with_asking(commands) } else { commands.clone() };
         let packed = sent.get_packed_pipeline();
-        let asked = self.connected()?.req_packed_commands(&packed, 0, sent.len());
+        let connection = self.connected()?;
+        let begun = Instant::now();
+        let asked = connection.req_packed_commands(&packed, 0, sent.len());
+        self.count(begun);
         let values = asked.map_err(|error| self.failed(&first, within, &error));
         let values = values.inspect_err(|error| self.forget_after(error))?;
         let answers = values.into_iter().zip(sent.cmd_iter());

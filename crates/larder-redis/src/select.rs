@@ -84,6 +84,14 @@ pub struct Caused {
     pub misses: u64,
 }
 
+impl std::ops::Add for Caused {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { hits: self.hits + other.hits, misses: self.misses + other.misses }
+    }
+}
+
 impl Selection {
     /// What has to be looked up to decide.
     pub fn wants(&self) -> Wants {

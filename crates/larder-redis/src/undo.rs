@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use redis::{Pipeline, Value};
 
@@ -12,7 +11,7 @@ use crate::change::{Kept, Undo, UndoFailed};
 use crate::error::RedisError;
 use crate::info::Info;
 use crate::link::Link;
-use crate::select::integer;
+use crate::select::{Caused, integer};
 use crate::undo_file::{Record, TtlRecord, UndoHeader, UndoWriter};
 
 /// Keeps keys in a file.
@@ -92,17 +91,19 @@ impl UndoStore {
 impl Undo for UndoStore {
     fn keep(&self, link: &mut Link, keys: &[Vec<u8>]) -> Result<Kept, UndoFailed> {
         let read = self.read(link, keys)?;
-        let there = read.iter().map(Option::is_some).collect();
+        let there: Vec<bool> = read.iter().map(Option::is_some).collect();
+        // Each of the three questions about a key is counted.
+        let hits = 3 * there.iter().filter(|there| **there).count() as u64;
+        let caused = Caused { hits, misses: 3 * there.len() as u64 - hits };
         let records: Vec<Record> = read.into_iter().flatten().collect();
-        let begun = Instant::now();
         let ticket = self.writer().put(&records).map_err(|error| unwritable(&error))?;
-        Ok(Kept { ticket, there, wrote: begun.elapsed() })
+        Ok(Kept { ticket, there, caused })
     }
 
     fn keep_ttls(&self, records: &[TtlRecord]) -> Result<Kept, UndoFailed> {
-        let begun = Instant::now();
         let ticket = self.writer().put_ttls(records).map_err(|error| unwritable(&error))?;
-        Ok(Kept { ticket, there: vec![true; records.len()], wrote: begun.elapsed() })
+        let there = vec![true; records.len()];
+        Ok(Kept { ticket, there, caused: Caused::default() })
     }
 
     fn void(&self, kept: &Kept) -> Result<(), UndoFailed> {

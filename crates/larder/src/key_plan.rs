@@ -7,6 +7,7 @@ use larder_redis::{Deployment, Preview, PreviewOptions, Selection, preview};
 
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
+use crate::redis_readings;
 use crate::redis_target::{self, RedisTarget};
 use crate::settings_redis::Rule;
 
@@ -159,6 +160,8 @@ fn look(
     let selection = Selection::from(wish.selection.clone());
     let stopped = || context.meter.stopped();
     let preview = preview(&deployment, &selection, options, &stopped).map_err(failed)?;
+    let state = context.settings().state.as_deref();
+    redis_readings::add_own(state, &wish.target.endpoint, preview.caused);
     Ok((deployment, preview))
 }
 

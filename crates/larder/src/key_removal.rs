@@ -25,7 +25,7 @@ use crate::redis_target::{self, RedisTarget};
 use crate::settings_redis::RedisSettings;
 use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::{PlanDoc, PlanFile, document};
-use crate::{bridge, render_keys, render_plan};
+use crate::{bridge, redis_readings, render_keys, render_plan};
 
 /// What was done with the keys of one item.
 #[derive(Debug)]
@@ -399,6 +399,7 @@ fn work_on(
     let mut done = Vec::new();
     for one in items {
         let changed = work_on_item(run, one, (&file, &path), keeping.as_ref(), work)?;
+        redis_readings::add_own(Some(folder), &target.endpoint, changed.caused());
         let stop = changed.interrupted;
         let item = one.item.clone();
         done.push(Done { item, changed, trash_id: None, kept_bytes: 0, resumable: None });

@@ -4,6 +4,7 @@ mod audit;
 mod clean;
 mod glob;
 mod link;
+mod measure;
 mod undo;
 
 use larder_core::KeySelection;

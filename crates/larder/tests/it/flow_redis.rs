@@ -76,6 +76,66 @@ fn every_configured_redis_has_its_row_also_one_that_is_gone() {
 }
 
 #[test]
+fn the_hit_rate_is_since_the_last_status_and_holds_nothing_of_ours() {
+    let server = RedisServer::start();
+    fill(&server, 400, 0);
+    let home = home(&server);
+    let look = |from: u32, to: u32| {
+        let get = |n: u32| vec!["GET".to_owned(), format!("temp:{n}")];
+        server.client().ask_all(&(from..to).map(get).collect::<Vec<_>>());
+    };
+    let row = |home: &Home| -> Value {
+        let status = document(home, "status/1", 0, &["status"]);
+        let caches = status["caches"].as_array().unwrap();
+        caches.iter().find(|cache| cache["cache"] == "redis:sessions").unwrap().clone()
+    };
+    // An audit before the first status: hundreds of look-ups, each a hit, none of them a client's.
+    let audit = document(&home, "audit/1", 1, &["audit", "redis:sessions"]);
+    assert!(audit["own_hits"].as_u64().unwrap() >= 800, "{audit:#}");
+    look(200, 600);
+    let first = row(&home);
+    assert_eq!(
+        (&first["hit_ratio"], &first["hit_ratio_window_seconds"]),
+        (&0.5.into(), &Value::Null)
+    );
+    look(300, 700);
+    let clean = ["clean", "redis:sessions", "--match", "temp:*", "--backup", "--yes"];
+    let cleaned = document(&home, "outcome/1", 0, &clean);
+    assert_eq!(cleaned["redis"][0]["own_hits"], 1200, "{cleaned:#}");
+    let second = row(&home);
+    assert_eq!(second["hit_ratio"], 0.25, "{second:#}");
+    assert!(second["hit_ratio_window_seconds"].as_f64().unwrap() > 0.0, "{second:#}");
+    let screen = home.run(&["status"]);
+    assert!(screen.ends(0).out.contains("SINCE"), "{}", screen.out);
+    // Statistics that were reset are no baseline.
+    server.client().ask(&["CONFIG", "RESETSTAT"]);
+    look(0, 400);
+    let reset = row(&home);
+    assert_eq!(
+        (&reset["hit_ratio"], &reset["hit_ratio_window_seconds"]),
+        (&0.0.into(), &Value::Null)
+    );
+}
+
+#[test]
+fn status_goes_on_where_not_all_may_be_asked() {
+    let server = RedisServer::start();
+    fill(&server, 30, 0);
+    let home = home(&server);
+    server.client().ask(&["ACL", "SETUSER", "default", "-info", "-memory"]);
+    let status = document(&home, "status/1", 0, &["status"]);
+    let caches = status["caches"].as_array().unwrap();
+    let row = caches.iter().find(|cache| cache["cache"] == "redis:sessions").unwrap();
+    assert_eq!((&row["state"], &row["keys"]), (&"ok".into(), &30.into()));
+    assert!(row["hit_ratio"].is_null() && row["used_memory_bytes"].is_null(), "{row:#}");
+    let missing = row["missing"].to_string();
+    assert!(missing.contains("+info") && missing.contains("+memory|stats"), "{missing}");
+    let screen = home.run(&["status"]);
+    assert!(screen.ends(0).out.contains("+memory|stats"), "{}", screen.out);
+    assert!(screen.out.contains("in part"), "{}", screen.out);
+}
+
+#[test]
 fn in_dev_it_asks_and_in_production_only_a_plan_removes() {
     let server = RedisServer::start();
     fill(&server, 500, 100);
