@@ -166,6 +166,11 @@ fn sentinel(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> 
         (None, [_]) => masters.first(),
         (None, _) => None,
     };
+    // Until a failover is over, the old master is what it names, which may take itself for one.
+    let flags = chosen.and_then(|master| field(master, "flags")).unwrap_or_default();
+    if flags.split(',').any(|flag| matches!(flag, "o_down" | "failover_in_progress")) {
+        return Err(RedisError::Failover { address: seed.address().to_owned() });
+    }
     let place = chosen.and_then(|master| {
         let port = field(master, "port")?.parse().ok()?;
         Some(seed.sibling(&field(master, "ip")?, port))
