@@ -11,6 +11,7 @@
 #![expect(clippy::missing_panics_doc, reason = "fixtures fail by panicking, as tests do")]
 #![expect(clippy::format_push_string, reason = "plain to read, and speed is not the point here")]
 
+mod corpus;
 pub mod fake_sumdb;
 mod gomod;
 mod proxy;
@@ -26,6 +27,7 @@ mod trees;
 mod txtar;
 mod warm;
 
+pub use corpus::replay;
 pub use gomod::{dir_hash, escape, h1, mod_hash};
 pub use proxy::{FileProxy, ModuleMaker};
 pub use real::{REAL_MODULES, RealModules, module_source, real_modules};
