@@ -35,6 +35,7 @@ pub mod gomod_lexer;
 mod goroot;
 pub mod gowork;
 pub mod h1;
+mod hex;
 pub mod leftovers;
 pub mod locate;
 pub mod mod_clean;

@@ -12,6 +12,7 @@
 #![expect(clippy::format_push_string, reason = "plain to read, and speed is not the point here")]
 
 mod alertmanager;
+mod corpus;
 pub mod fake_sumdb;
 mod gomod;
 mod proxy;
@@ -28,6 +29,7 @@ mod txtar;
 mod warm;
 
 pub use alertmanager::Alertmanager;
+pub use corpus::replay;
 pub use gomod::{dir_hash, escape, h1, mod_hash};
 pub use proxy::{FileProxy, ModuleMaker};
 pub use real::{REAL_MODULES, RealModules, module_source, real_modules};
