@@ -62,19 +62,22 @@ impl Prometheus {
     }
 }
 
-/// The last three hours: `build` on two machines, cleaned every half hour, with its counter.
+/// The last three hours: `build` on three machines with the counter of what was freed. Two are
+/// cleaned every half hour; the third every minute of all that it grew, which no level shows.
 fn past(folder: &Path, now: i64) {
     let (mut sizes, mut freed) = (String::new(), String::new());
-    for (host, per_second) in [("a:1", 2000_i64), ("b:1", 5000)] {
+    for (host, per_second) in [("a:1", 2000_i64), ("b:1", 5000), ("c:1", 3000)] {
         let (mut level, mut gone) = (100_000_000_i64, 0);
         let label = format!("{{cache=\"build\",instance=\"{host}\",job=\"larder\"}}");
         for step in 0..720 {
             let at = now - 3 * 3600 + step * 15;
             level += per_second * 15;
-            if step % 120 == 119 {
-                let took = level / 2;
-                (level, gone) = (level - took, gone + took);
-            }
+            let took = match step {
+                _ if host == "c:1" && step % 4 == 3 => per_second * 60,
+                _ if host != "c:1" && step % 120 == 119 => level / 2,
+                _ => 0,
+            };
+            (level, gone) = (level - took, gone + took);
             writeln!(sizes, "larder_cache_allocated_bytes{label} {level} {at}").unwrap();
             writeln!(freed, "larder_cleanup_freed_bytes_total{label} {gone} {at}").unwrap();
         }
@@ -148,8 +151,8 @@ fn trends_and_lines_of_several_machines() {
     wait_for("it scrapes", || history.sources(range()).is_ok_and(|all| all.contains(&here)));
 
     let of = |host: &str| Source { host: Some(host.to_owned()), cache: "build".to_owned() };
-    assert_eq!(history.sources(range()).unwrap(), [here.clone(), of("a:1"), of("b:1")]);
-    for (host, per_second) in [("a:1", 2000.0), ("b:1", 5000.0)] {
+    assert_eq!(history.sources(range()).unwrap(), [here.clone(), of("a:1"), of("b:1"), of("c:1")]);
+    for (host, per_second) in [("a:1", 2000.0), ("b:1", 5000.0), ("c:1", 3000.0)] {
         let trend = history.trend(&of(host), Metric::Allocated, range()).unwrap();
         let rate = trend.rate.unwrap();
         assert!((rate.per_second / per_second - 1.0).abs() < 0.05, "{trend:?}");
@@ -167,7 +170,7 @@ fn trends_and_lines_of_several_machines() {
     let alone = PrometheusSettings { host_label: None, ..settings(&server.url, basic) };
     let alone = PrometheusHistory::new(alone).unwrap();
     let error = alone.trend(&Source::here("build"), Metric::Allocated, range()).unwrap_err();
-    assert!(error.to_string().contains("2 lines of build"), "{error}");
+    assert!(error.to_string().contains("3 lines of build"), "{error}");
 
     // Who has no password is told so, and who asks for nonsense hears the server's own words.
     let nobody = PrometheusHistory::new(settings(&server.url, Credential::None)).unwrap();
