@@ -10,8 +10,8 @@
 
 use crate::point::{Point, median, seconds_between, thin};
 
-/// Points that a slope is taken from at most: 45 thousand pairs, under a millisecond.
-pub const MOST_POINTS: usize = 300;
+/// Points that a slope is taken from at most: 20 thousand pairs, half a millisecond.
+pub const MOST_POINTS: usize = 200;
 /// 95 of 100 intervals hold the true slope.
 const Z: f64 = 1.96;
 /// Neighbours that are more alike than this tell nothing of how alike they are.

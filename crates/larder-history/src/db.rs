@@ -10,13 +10,14 @@ use larder_fs::FileLock;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{HistoryError, Trouble, trouble};
+use crate::error::HistoryError;
 use crate::schema;
 
 /// How long one process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(5);
-/// Pages of the write-ahead log before they go into the file: 4 MB.
-const LOG_PAGES: u32 = 1000;
+/// Pages of the write-ahead log before they go into the file: 1 MB, which who opens it first goes
+/// through in a millisecond.
+const LOG_PAGES: u32 = 250;
 
 /// A damaged file that was renamed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +32,8 @@ pub struct SetAside {
 /// aside where it is damaged.
 pub(crate) fn open(path: &Path) -> Result<(Connection, Option<SetAside>), HistoryError> {
     match try_open(path) {
-        Err(HistoryError::Sqlite { source, .. }) if trouble(&source) == Trouble::Corrupt => {
-            let aside = set_aside(path, &source)?;
+        Err(error) if error.is_damage() => {
+            let aside = set_aside(path, &error.why())?;
             Ok((try_open(path)?, aside))
         }
         other => other.map(|connection| (connection, None)),
@@ -122,7 +123,8 @@ fn probe(connection: &Connection) -> rusqlite::Result<()> {
         let last = format!("SELECT count(*) FROM (SELECT * FROM {table} LIMIT 5)");
         connection.query_row(&last, [], |row| row.get::<_, i64>(0))?;
     }
-    let newest = "SELECT count(s.allocated) FROM cache c JOIN sample s \
+    // CROSS JOIN keeps the order: without it SQLite reads all samples.
+    let newest = "SELECT count(s.allocated) FROM cache c CROSS JOIN sample s \
                   ON s.cache = c.id AND s.at = c.last_at";
     connection.query_row(newest, [], |row| row.get::<_, i64>(0))?;
     Ok(())
@@ -150,19 +152,15 @@ fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Renames a damaged file and what belongs to it, so that nothing of it is lost. `None` where
-/// another process was faster.
-fn set_aside(path: &Path, why: &rusqlite::Error) -> Result<Option<SetAside>, HistoryError> {
+/// Renames a damaged file and what belongs to it, so that nothing of it is lost. `None` where it
+/// is whole: another process was faster, or what went wrong was no damage.
+pub(crate) fn set_aside(path: &Path, why: &str) -> Result<Option<SetAside>, HistoryError> {
     let lock_path = beside(path, ".lock");
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
     let lock = lock.map_err(io_failed("open", &lock_path))?;
     let lock = FileLock::exclusive(lock, &lock_path, BUSY, &Meter::default())
         .map_err(|error| io_failed("lock", &lock_path)(io::Error::other(error.to_string())))?;
-    let still = matches!(
-        try_open(path),
-        Err(HistoryError::Sqlite { source, .. }) if trouble(&source) == Trouble::Corrupt
-    );
-    if !still {
+    if !path.exists() || is_whole(path) {
         return Ok(None);
     }
     let aside = free_name(path);
@@ -172,7 +170,17 @@ fn set_aside(path: &Path, why: &rusqlite::Error) -> Result<Option<SetAside>, His
         let _ = fs::rename(beside(path, part), beside(&aside, part));
     }
     drop(lock);
-    Ok(Some(SetAside { path: aside, why: why.to_string() }))
+    Ok(Some(SetAside { path: aside, why: why.to_owned() }))
+}
+
+/// Looks at every page, which may take a second; done only where damage was met. What cannot be
+/// looked at for another reason, as a lock, counts as whole.
+fn is_whole(path: &Path) -> bool {
+    let checked = try_open(path).and_then(|connection| {
+        let said = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        said.map_err(|source| failed(path, source))
+    });
+    checked.map_or_else(|error| !error.is_damage(), |said: String| said == "ok")
 }
 
 /// `history.db.corrupt-TIME`, with the seconds since 1970 as the time.

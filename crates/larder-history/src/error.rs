@@ -41,20 +41,17 @@ pub enum HistoryError {
     Waiting(String),
 }
 
-/// What an error of SQLite calls for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The file is damaged, or none of SQLite's.
-    Corrupt,
-    /// Anything that may pass: a full disk, a lock, a right that is missing.
-    Passing,
-}
+impl HistoryError {
+    /// Whether the file is damaged, or none of SQLite's. Anything else may pass: a full disk, a
+    /// lock, a right that is missing.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let Self::Sqlite { source, .. } = self else { return false };
+        matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    }
 
-/// What this error calls for.
-pub(crate) fn trouble(error: &rusqlite::Error) -> Trouble {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => Trouble::Corrupt,
-        _ => Trouble::Passing,
+    /// The cause alone where there is one, else all of it.
+    pub(crate) fn why(&self) -> String {
+        std::error::Error::source(self).map_or_else(|| self.to_string(), ToString::to_string)
     }
 }

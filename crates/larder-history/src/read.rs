@@ -104,7 +104,7 @@ impl Reader {
             let names = read_names(connection)?;
             let columns: Vec<String> = NAMES.iter().map(|name| format!("s.{name}")).collect();
             let mut select = connection.prepare_cached(&format!(
-                "SELECT c.name, s.at, {} FROM cache c JOIN sample s \
+                "SELECT c.name, s.at, {} FROM cache c CROSS JOIN sample s \
                  ON s.cache = c.id AND s.at = c.last_at ORDER BY c.name",
                 columns.join(", ")
             ))?;

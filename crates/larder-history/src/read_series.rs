@@ -1,7 +1,7 @@
 //! Lines of values out of the file.
 //!
 //! A chart gets every row of its time, thinned with the range of what is left out. A trend needs no
-//! range but only levels at some three hundred times, whatever lies between: these are looked up
+//! range but only levels at some two hundred times, whatever lies between: these are looked up
 //! one by one, so that a year costs no more than a day.
 
 use larder_core::point::thin;

@@ -80,6 +80,12 @@ impl Store {
         written.map_err(|source| failed(&self.path, source))
     }
 
+    /// Sets the file at this path aside where it is damaged, for who met the damage while reading
+    /// or writing; `why` is what was met. The next one to open it begins a new one.
+    pub fn set_aside(path: &Path, why: &HistoryError) -> Result<Option<SetAside>, HistoryError> {
+        db::set_aside(path, &why.why())
+    }
+
     /// Whether the path leads to another file by now: somebody set this one aside.
     pub(crate) fn was_replaced(&self) -> bool {
         db::identity(&self.path) != self.identity

@@ -198,12 +198,14 @@ fn expire(transaction: &Transaction<'_>, before: i64, rows: usize) -> rusqlite::
         gone += remove_samples(transaction, cache, before, rows)?;
     }
     let most = i64::try_from(rows).unwrap_or(i64::MAX);
-    for (table, time) in [("event", "at"), ("forecast", "for_time")] {
-        let old = format!(
-            "DELETE FROM {table} WHERE id IN \
-             (SELECT id FROM {table} WHERE {time} < ?1 ORDER BY id LIMIT ?2)"
-        );
-        gone += transaction.prepare_cached(&old)?.execute(params![before, most])? as u64;
+    for old in [
+        "DELETE FROM event WHERE id IN \
+         (SELECT id FROM event WHERE at < ?1 ORDER BY at LIMIT ?2)",
+        // Those made first are due first, near enough; so the oldest few are looked at.
+        "DELETE FROM forecast WHERE for_time < ?1 AND id IN \
+         (SELECT id FROM forecast ORDER BY id LIMIT ?2)",
+    ] {
+        gone += transaction.prepare_cached(old)?.execute(params![before, most])? as u64;
     }
     Ok(gone)
 }
@@ -239,8 +241,10 @@ fn used_bytes(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
 /// but those of the last hour, events.
 fn make_room(transaction: &Transaction<'_>, rows: usize) -> rusqlite::Result<u64> {
     let all = caches(transaction)?;
-    let mut ends =
-        transaction.prepare_cached("SELECT min(at), max(at) FROM sample WHERE cache = ?1")?;
+    let mut ends = transaction.prepare_cached(
+        "SELECT (SELECT min(at) FROM sample WHERE cache = ?1), \
+         (SELECT max(at) FROM sample WHERE cache = ?1)",
+    )?;
     let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
     for cache in &all {
         let of: (Option<i64>, Option<i64>) =

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use larder_core::Event;
 
-use crate::db::SetAside;
-use crate::error::{HistoryError, Trouble, trouble};
+use crate::db::{self, SetAside};
+use crate::error::HistoryError;
 use crate::limits::Limits;
 use crate::store::{Entry, Store};
 
@@ -210,9 +210,8 @@ impl Writer {
                     self.store = Some(store);
                     return Ok(());
                 }
-                // The next one opens it anew, which sets a damaged file aside.
-                Err(error) if last || !is_damage(&error) => return Err(told(&error)),
-                Err(_) => {}
+                Err(error) if last || !error.is_damage() => return Err(told(&error)),
+                Err(error) => self.mend(&error),
             }
         }
         Ok(())
@@ -229,6 +228,14 @@ impl Writer {
             self.note(aside);
         }
         Ok(Some(store))
+    }
+
+    /// Sets the file aside where it is damaged; the next one to open it begins a new one.
+    fn mend(&mut self, met: &HistoryError) {
+        self.store = None;
+        if let Ok(Some(aside)) = db::set_aside(&self.path, &met.why()) {
+            self.note(aside);
+        }
     }
 
     fn note(&mut self, aside: SetAside) {
@@ -254,13 +261,12 @@ impl Writer {
             Err(error) => {
                 self.tidied = Instant::now();
                 *lock(&self.shared.last_error) = Some(told(&error));
+                if error.is_damage() {
+                    self.mend(&error);
+                }
             }
         }
     }
-}
-
-fn is_damage(error: &HistoryError) -> bool {
-    matches!(error, HistoryError::Sqlite { source, .. } if trouble(source) == Trouble::Corrupt)
 }
 
 /// The event that tells of a file that was set aside.

@@ -48,10 +48,16 @@ impl Rules {
             });
         }
         let selectors = fields.iter().find(|(name, _)| name == "selectors");
-        let selectors = match selectors {
+        let selectors: Vec<Selector> = match selectors {
             Some((_, Value::Array(all))) => all.iter().cloned().map(Selector::read).collect(),
             _ => Vec::new(),
         };
+        if selectors.iter().any(Selector::is_mangled) {
+            return Err(RedisError::Setup {
+                address: link.address().to_owned(),
+                why: format!("a selector of user {user} is not UTF-8 and could not be made again"),
+            });
+        }
         Ok(Some(Self { commands: words(&fields, "commands"), selectors }))
     }
 
@@ -168,6 +174,10 @@ impl Selector {
             channels: words(&fields, "channels"),
             commands: words(&fields, "commands"),
         }
+    }
+
+    fn is_mangled(&self) -> bool {
+        self.keys.iter().chain(&self.channels).any(|word| word.contains('\u{fffd}'))
     }
 
     fn same(&self, other: &Self) -> bool {

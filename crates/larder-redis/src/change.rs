@@ -64,10 +64,19 @@ pub trait Undo: Sync {
 pub struct Kept {
     /// Which go it was.
     pub ticket: u64,
-    /// For each key whether it was there.
-    pub there: Vec<bool>,
+    /// For each key what it was like; nothing where it was not there.
+    pub states: Vec<Option<KeyState>>,
     /// Hits and misses that reading them was counted as.
     pub caused: Caused,
+}
+
+/// What tells a key from what it was before somebody changed it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyState {
+    /// When it ends, in milliseconds since 1970.
+    pub end: Option<u64>,
+    /// Length and checksum of its `DUMP`, where its value counts.
+    pub value: Option<(usize, [u8; 8])>,
 }
 
 /// Why nothing can be kept any more.
@@ -280,8 +289,7 @@ impl NodeChanged {
         self.felt.p99 = self.felt.p99.max(later.felt.p99);
         self.felt.max = self.felt.max.max(later.felt.max);
         self.memory_after = later.memory_after;
-        self.caused.hits += later.caused.hits;
-        self.caused.misses += later.caused.misses;
+        self.caused = self.caused + later.caused;
         self.restarts += later.restarts;
         self.stopped = Stopped { changed: self.changed, ..later.stopped };
         self.error = later.error.or(self.error.take());

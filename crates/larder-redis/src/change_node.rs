@@ -134,7 +134,11 @@ impl<'a> NodeChanger<'a> {
         loop {
             let before = self.done.stopped.cursor;
             let error = match self.pass(checkpoint) {
-                Ok(()) => break,
+                Ok(()) if self.is_still_master() => break,
+                Ok(()) => RedisError::Unreachable {
+                    address: self.done.address.clone(),
+                    why: "it is not the master any more".to_owned(),
+                },
                 Err(error) => error,
             };
             if self.done.stopped.cursor != before {
@@ -146,12 +150,13 @@ impl<'a> NodeChanger<'a> {
                 self.done.error = Some(error.to_string());
                 break;
             }
-            std::thread::sleep(Duration::from_millis(250));
             if let Some(Err(failed)) = self.options.undo.map(Undo::again) {
                 self.done.error = Some(failed.to_string());
                 break;
             }
-            self.find_again();
+            while !self.find_again() && since.elapsed() < GONE_FOR && !self.work.stopped() {
+                std::thread::sleep(Duration::from_millis(250));
+            }
         }
         checkpoint(self.done.stopped.clone());
         self.done
@@ -159,12 +164,15 @@ impl<'a> NodeChanger<'a> {
 
     /// After a failover another server holds the slots, or is the master. A Sentinel knows which;
     /// the old master, where it comes back, may not know that it is none any more.
-    fn find_again(&mut self) {
+    ///
+    /// Whether there is somebody to try now.
+    fn find_again(&mut self) -> bool {
+        std::thread::sleep(Duration::from_millis(250));
         let around = std::iter::once(&self.node.endpoint).chain(&self.node.replicas);
         let around = around.filter(|_| self.shape != Shape::Sentinel);
         let mut seeds = std::iter::once(self.seed).chain(around);
         let Some(found) = seeds.find_map(|seed| Deployment::discover(seed).ok()) else {
-            return;
+            return self.shape != Shape::Sentinel;
         };
         let node = match self.shape {
             Shape::Cluster => self.successor(found.nodes),
@@ -179,6 +187,20 @@ impl<'a> NodeChanger<'a> {
             if !node.replicas.is_empty() {
                 self.node.replicas = node.replicas;
             }
+        }
+        true
+    }
+
+    /// Whether the Sentinel, where there is one, still names the server that was worked on: what
+    /// is done on another is lost with the failover.
+    fn is_still_master(&self) -> bool {
+        if self.shape != Shape::Sentinel || self.work.stopped() {
+            return true;
+        }
+        match Deployment::discover(self.seed) {
+            Ok(found) => found.nodes.iter().any(|node| node.address() == self.done.address),
+            // A Sentinel that does not answer tells nothing against it.
+            Err(error) => !matches!(error, RedisError::Failover { .. }),
         }
     }
 
@@ -346,9 +368,16 @@ fn comes_back(error: &RedisError) -> bool {
         RedisError::Unreachable { .. }
             | RedisError::TimedOut { .. }
             | RedisError::Loading { .. }
+            | RedisError::Failover { .. }
             | RedisError::ReadOnly { .. }
             | RedisError::Moved { .. }
     )
+}
+
+/// The server's clock, in milliseconds since 1970.
+fn now(link: &mut Link) -> Result<u64, RedisError> {
+    let (seconds, micros): (u64, u64) = link.ask(&redis::cmd("TIME"))?;
+    Ok(seconds * 1000 + micros / 1000)
 }
 
 impl Watcher for Work {
@@ -367,12 +396,6 @@ impl Watcher for Work {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
-}
-
-/// The server's clock, in milliseconds since 1970.
-fn now(link: &mut Link) -> Result<u64, RedisError> {
-    let (seconds, micros): (u64, u64) = link.ask(&redis::cmd("TIME"))?;
-    Ok(seconds * 1000 + micros / 1000)
 }
 
 fn memory(info: &Info) -> (u64, u64) {

@@ -13,7 +13,7 @@ use redis::{Pipeline, Value};
 
 use crate::change::{Undo, UndoFailed};
 use crate::error::RedisError;
-use crate::guarded::{Did, Guarded, Ready, guarded};
+use crate::guarded::{Did, Guarded, Ready, Single, guarded};
 use crate::info::Info;
 use crate::link::Link;
 use crate::pace::Pace;
@@ -170,13 +170,17 @@ impl Remover {
         Ok(())
     }
 
+    fn verb(&self) -> &'static str {
+        if self.unlink { "UNLINK" } else { "DEL" }
+    }
+
     /// Keys in one command: in a cluster they lie in different slots.
     fn together(&self) -> usize {
         if self.cluster { 1 } else { TOGETHER }
     }
 
     fn removal(&self, keys: &[Vec<u8>]) -> Pipeline {
-        let name = if self.unlink { "UNLINK" } else { "DEL" };
+        let name = self.verb();
         let mut pipe = Pipeline::with_capacity(keys.len().div_ceil(self.together()));
         for some in keys.chunks(self.together()) {
             let command = pipe.cmd(name);
@@ -207,16 +211,19 @@ impl Guarded for Remover {
         link: &mut Link,
         keys: &[Vec<u8>],
         undo: Option<&dyn Undo>,
-        did: &mut Did,
+        _: &mut Did,
     ) -> Result<Ready, UndoFailed> {
-        let kept = undo.map(|undo| undo.keep(link, keys)).transpose()?;
-        if let Some(kept) = &kept {
-            did.caused = did.caused + kept.caused;
-        }
-        let there = |at: usize| kept.as_ref().is_none_or(|kept| kept.there.get(at) == Some(&true));
-        let going = keys.iter().enumerate().filter(|(at, _)| there(*at));
-        let going: Vec<Vec<u8>> = going.map(|(_, key)| key.clone()).collect();
-        Ok(Ready { commands: self.removal(&going), kept })
+        let Some(undo) = undo else {
+            return Ok(Ready { commands: self.removal(keys), ..Ready::default() });
+        };
+        let kept = undo.keep(link, keys)?;
+        let there = keys.iter().zip(&kept.states);
+        let there = there.filter_map(|(key, state)| Some((key.clone(), (*state)?)));
+        let verb = self.verb();
+        let singles: Vec<Single> =
+            there.map(|(key, state)| Single { key, state, verb, argument: None }).collect();
+        let going: Vec<Vec<u8>> = singles.iter().map(|single| single.key.clone()).collect();
+        Ok(Ready { commands: self.removal(&going), singles, kept: Some(kept) })
     }
 
     fn otherwise(&mut self, denied: &RedisError) -> bool {

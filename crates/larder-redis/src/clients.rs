@@ -1,9 +1,10 @@
 //! Who is connected (<https://redis.io/docs/latest/commands/client-list/>).
 //!
 //! An address says nothing by itself: ports are used again. Together with the time of the
-//! connection it names one client, also when that has gone since ([`Known`]).
+//! connection it names one client, also when that has gone since ([`Roster`]).
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::error::RedisError;
 use crate::link::Link;
@@ -99,29 +100,75 @@ pub struct Known {
 /// Clients kept of one run of a server.
 const MOST: usize = 4000;
 
-/// Takes in who is connected `now`; of those that have gone the most recent are kept.
-pub fn remember(known: &mut Vec<Known>, connected: &[Connected], now: u64) {
-    for client in connected.iter().filter(|client| !client.is_ours()) {
-        let since = now.saturating_sub(client.age.as_secs());
-        match known.iter_mut().find(|known| known.client.id == client.id) {
-            Some(known) => {
-                known.client = client.clone();
-                known.seen = now;
-            }
-            None => known.push(Known { client: client.clone(), since, seen: now }),
-        }
-    }
-    if known.len() > MOST {
-        known.sort_by_key(|known| std::cmp::Reverse((known.seen, known.client.id)));
-        known.truncate(MOST);
-    }
+/// The clients of one run of a server that were ever seen. Asking for all of them keeps a server
+/// with many busy, so it is done seldom where it takes long.
+#[derive(Clone, Debug, Default)]
+pub struct Roster {
+    known: Vec<Known>,
+    listed: Option<(Instant, Duration)>,
 }
 
-/// Who had this address at this time. A second on either side is the server's own rounding;
-/// whoever was last seen before may have gone on for a while, as long as nobody else came.
-pub fn who<'a>(known: &'a [Known], address: &str, at: u64) -> Option<&'a Known> {
-    let had = known.iter().filter(|known| known.client.address == address);
-    had.filter(|known| known.since <= at + 1).max_by_key(|known| known.since)
+/// Asking may take one part in so many of a server's time.
+const SHARE: u32 = 50;
+
+/// And it is done no more often than this.
+const SELDOM: Duration = Duration::from_millis(500);
+
+impl Roster {
+    /// With those that were kept of the same run.
+    pub fn new(known: Vec<Known>) -> Self {
+        Self { known, listed: None }
+    }
+
+    /// All of them.
+    pub fn known(&self) -> &[Known] {
+        &self.known
+    }
+
+    /// Asks who is connected, where that was not just done. `now` is seconds since 1970 by the
+    /// server's clock.
+    pub fn refresh(
+        &mut self,
+        link: &mut Link,
+        now: impl FnOnce(&mut Link) -> u64,
+    ) -> Result<(), RedisError> {
+        let due = self.listed.is_none_or(|(at, cost)| at.elapsed() >= (cost * SHARE).max(SELDOM));
+        if !due {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let connected = clients(link);
+        // Also where it is not allowed: it is not asked for in vain all the time.
+        self.listed = Some((Instant::now(), begun.elapsed()));
+        let now = now(link);
+        self.remember(&connected?, now);
+        Ok(())
+    }
+
+    /// Takes in who is connected `now`; of those that have gone the most recent are kept.
+    pub fn remember(&mut self, connected: &[Connected], now: u64) {
+        let at: BTreeMap<u64, usize> =
+            self.known.iter().enumerate().map(|(at, known)| (known.client.id, at)).collect();
+        for client in connected.iter().filter(|client| !client.is_ours()) {
+            let since = now.saturating_sub(client.age.as_secs());
+            let known = Known { client: client.clone(), since, seen: now };
+            match at.get(&client.id).and_then(|&at| self.known.get_mut(at)) {
+                Some(old) => *old = Known { since: old.since, ..known },
+                None => self.known.push(known),
+            }
+        }
+        if self.known.len() > MOST {
+            self.known.sort_by_key(|known| std::cmp::Reverse((known.seen, known.client.id)));
+            self.known.truncate(MOST);
+        }
+    }
+
+    /// Who had this address at this time. A second on either side is the server's own rounding;
+    /// whoever was last seen before may have gone on, as long as nobody else was seen there.
+    pub fn who(&self, address: &str, at: u64) -> Option<&Known> {
+        let had = self.known.iter().filter(|known| known.client.address == address);
+        had.filter(|known| known.since <= at + 1).max_by_key(|known| known.since)
+    }
 }
 
 #[cfg(test)]
@@ -158,26 +205,26 @@ mod tests {
             age: Duration::from_secs(age),
             ..Connected::default()
         };
-        let mut known = Vec::new();
-        remember(&mut known, &[client(1, "batch", 50)], 1000);
-        remember(&mut known, &[client(1, "batch", 60)], 1010);
-        remember(&mut known, &[client(2, "web", 5)], 1100);
-        let user = |at| who(&known, "10.0.0.7:5000", at)?.client.user.as_deref();
+        let mut roster = Roster::default();
+        roster.remember(&[client(1, "batch", 50)], 1000);
+        roster.remember(&[client(1, "batch", 60)], 1010);
+        roster.remember(&[client(2, "web", 5)], 1100);
+        let user = |at| roster.who("10.0.0.7:5000", at)?.client.user.as_deref();
         assert_eq!(
             [user(900), user(949), user(1000), user(1050), user(1095), user(2000)],
             [None, Some("batch"), Some("batch"), Some("batch"), Some("web"), Some("web")]
         );
-        assert!(who(&known, "10.0.0.7:5001", 1000).is_none());
+        assert!(roster.who("10.0.0.7:5001", 1000).is_none());
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_the_newest_stay() {
-        let mut known = Vec::new();
+        let mut roster = Roster::default();
         for id in 0..5000 {
             let client = Connected { id, address: format!("h:{id}"), ..Connected::default() };
-            remember(&mut known, &[client], 1000 + id);
+            roster.remember(&[client], 1000 + id);
         }
-        assert_eq!(known.len(), MOST);
-        assert!(who(&known, "h:4999", 9000).is_some() && who(&known, "h:0", 9000).is_none());
+        assert_eq!(roster.known().len(), MOST);
+        assert!(roster.who("h:4999", 9000).is_some() && roster.who("h:0", 9000).is_none());
     }
 }

@@ -97,6 +97,13 @@ impl Deployment {
         })
     }
 
+    /// This server by itself, where it does not answer what it belongs to.
+    pub fn alone(server: &Endpoint) -> Self {
+        let node = single(server.clone(), &Info::parse("role:master"));
+        let seed = server.clone();
+        Self { seed, shape: Shape::Standalone, nodes: vec![node], missing: Vec::new() }
+    }
+
     /// Asks each node which slots it is getting: it tells that of itself alone. One that does not
     /// answer gets none.
     pub(crate) fn ask_imports(&mut self) {
@@ -133,8 +140,8 @@ fn untold(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> {
     }
     let role = if hello.role == "replica" { "role:slave" } else { "role:master" };
     let node = single(seed.clone(), &Info::parse(role));
-    let seed = seed.clone();
-    Ok(Deployment { seed, shape: Shape::Standalone, nodes: vec![node], missing: Vec::new() })
+    let (seed, missing) = (seed.clone(), Vec::new());
+    Ok(Deployment { seed, shape: Shape::Standalone, nodes: vec![node], missing })
 }
 
 /// A server by itself, from what it says.
@@ -166,6 +173,11 @@ fn sentinel(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> 
         (None, [_]) => masters.first(),
         (None, _) => None,
     };
+    // Until a failover is over, the old master is what it names, which may take itself for one.
+    let flags = chosen.and_then(|master| field(master, "flags")).unwrap_or_default();
+    if flags.split(',').any(|flag| matches!(flag, "o_down" | "failover_in_progress")) {
+        return Err(RedisError::Failover { address: seed.address().to_owned() });
+    }
     let place = chosen.and_then(|master| {
         let port = field(master, "port")?.parse().ok()?;
         Some(seed.sibling(&field(master, "ip")?, port))

@@ -55,6 +55,12 @@ pub enum RedisError {
         /// Its words, which name the command that ends the script.
         answer: String,
     },
+    /// A Sentinel is about to make another server the master.
+    #[error("{address} says that its master is down, or being replaced")]
+    Failover {
+        /// The Sentinel.
+        address: String,
+    },
     /// The server is a replica, or a cluster node without its slots.
     #[error("{address} takes no writes: {answer}")]
     ReadOnly {

@@ -10,9 +10,9 @@ use std::time::Duration;
 use larder_core::{ExpireIf, Expiry};
 use redis::{Pipeline, Value};
 
-use crate::change::{Undo, UndoFailed};
+use crate::change::{KeyState, Undo, UndoFailed};
 use crate::error::RedisError;
-use crate::guarded::{Did, Guarded, Ready, guarded};
+use crate::guarded::{Did, Guarded, Ready, Single, guarded};
 use crate::info::Info;
 use crate::link::Link;
 use crate::select::{Caused, integer};
@@ -124,7 +124,7 @@ impl Guarded for Expirer {
     ) -> Result<Ready, UndoFailed> {
         let (now, ends) = ends(link, keys, self.modern, &mut did.caused)?;
         let mut commands = Pipeline::new();
-        let mut records = Vec::new();
+        let (mut records, mut singles) = (Vec::new(), Vec::new());
         for (key, end) in keys.iter().zip(ends) {
             let end = match end {
                 End::Gone => continue,
@@ -133,13 +133,19 @@ impl Guarded for Expirer {
             };
             let Some(then) = self.wanted(key, end, now, did) else { continue };
             commands.cmd("PEXPIREAT").arg(key).arg(then);
+            singles.push(Single {
+                key: key.clone(),
+                state: KeyState { end, value: None },
+                verb: "PEXPIREAT",
+                argument: Some(then),
+            });
             records.push(TtlRecord { key: key.clone(), earlier: end, set: then });
         }
         let kept = match undo {
             Some(undo) if !records.is_empty() => Some(undo.keep_ttls(&records)?),
             _ => None,
         };
-        Ok(Ready { commands, kept })
+        Ok(Ready { commands, singles, kept })
     }
 
     fn count(&self, answer: &Value) -> u64 {

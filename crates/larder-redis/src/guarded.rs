@@ -1,12 +1,15 @@
 //! Changing keys that nobody else changes meanwhile: they are watched, read, kept where there is
 //! an undo, and changed in a transaction that any change in between undoes.
 //!
+//! A server that is out of memory takes no transaction; there a script compares each key with what
+//! was read and changes all of them or none, which is as good and takes the server longer.
+//!
 //! What somebody keeps changing is tried a few times and then left alone, with its reason. In a
 //! cluster a transaction holds one key, since its keys have to lie in one slot.
 
 use redis::{Pipeline, Value};
 
-use crate::change::{Kept, Undo, UndoFailed};
+use crate::change::{Kept, KeyState, Undo, UndoFailed};
 use crate::error::RedisError;
 use crate::link::Link;
 use crate::select::Caused;
@@ -21,11 +24,22 @@ pub(crate) struct Did {
 }
 
 /// What is ready to be done with watched keys.
-#[derive(Debug)]
+#[derive(Default)]
 pub(crate) struct Ready {
     /// Without `MULTI` and `EXEC`; nothing where nothing is to be done.
     pub commands: Pipeline,
+    /// The same key by key; nothing where it is not known what they were like.
+    pub singles: Vec<Single>,
     pub kept: Option<Kept>,
+}
+
+/// What is done with a key that is still as it was.
+#[derive(Clone, Debug)]
+pub(crate) struct Single {
+    pub key: Vec<u8>,
+    pub state: KeyState,
+    pub verb: &'static str,
+    pub argument: Option<u64>,
 }
 
 /// What is done in a transaction.
@@ -89,12 +103,18 @@ fn some_of_them(
         let _: Value = link.ask(&watch)?;
         let mut here = Did::default();
         let ready = what.ready(link, keys, undo, &mut here)?;
-        did.caused = did.caused + here.caused;
+        let kept = ready.kept.as_ref().map(|kept| kept.caused).unwrap_or_default();
+        did.caused = did.caused + here.caused + kept;
         let done = if ready.commands.is_empty() {
             let _: Value = link.ask(&redis::cmd("UNWATCH"))?;
             Ok(Some(0))
         } else {
-            transaction(link, &ready.commands, what)
+            match transaction(link, &ready.commands, what) {
+                Err(full @ RedisError::OutOfMemory { .. }) => {
+                    compared(link, &ready.singles, full, &mut did.caused)
+                }
+                done => done,
+            }
         };
         match done {
             Ok(Some(changed)) => {
@@ -152,5 +172,65 @@ fn transaction(
     match exec? {
         Value::Array(answers) => Ok(Some(answers.iter().map(|answer| what.count(answer)).sum())),
         _ => Ok(None),
+    }
+}
+
+/// All of it or nothing: -1 where a key is not what it was.
+const COMPARE: &str = "
+for i, key in ipairs(KEYS) do
+  local at = (i - 1) * 5
+  if redis.call('PEXPIRETIME', key) ~= tonumber(ARGV[at + 1]) then return -1 end
+  if ARGV[at + 2] ~= '' then
+    local dump = redis.call('DUMP', key)
+    if not dump or #dump ~= tonumber(ARGV[at + 2]) then return -1 end
+    if string.sub(dump, -8) ~= ARGV[at + 3] then return -1 end
+  end
+end
+local changed = 0
+for i, key in ipairs(KEYS) do
+  local at = (i - 1) * 5
+  if ARGV[at + 5] == '' then
+    changed = changed + redis.call(ARGV[at + 4], key)
+  else
+    changed = changed + redis.call(ARGV[at + 4], key, ARGV[at + 5])
+  end
+end
+return changed
+";
+
+/// The same without a transaction: how many keys were changed; `None` where one is not what it
+/// was. Where no script may be run either, `full` is what is wrong.
+fn compared(
+    link: &mut Link,
+    singles: &[Single],
+    full: RedisError,
+    caused: &mut Caused,
+) -> Result<Option<u64>, RedisError> {
+    if singles.is_empty() {
+        return Err(full);
+    }
+    let mut command = redis::cmd("EVAL");
+    command.arg(COMPARE).arg(singles.len());
+    for single in singles {
+        command.arg(&single.key);
+    }
+    for Single { state, verb, argument, .. } in singles {
+        let end = state.end.and_then(|end| i64::try_from(end).ok()).unwrap_or(-1);
+        let (length, checksum) = match state.value {
+            Some((length, checksum)) => (length.to_string(), checksum.to_vec()),
+            None => (String::new(), Vec::new()),
+        };
+        let argument = argument.map_or_else(String::new, |argument| argument.to_string());
+        command.arg(end).arg(length).arg(checksum).arg(*verb).arg(argument);
+    }
+    match link.ask::<i64>(&command) {
+        Ok(changed) => {
+            let looks =
+                if singles.iter().any(|single| single.state.value.is_some()) { 2 } else { 1 };
+            caused.hits += looks * singles.len() as u64;
+            Ok(u64::try_from(changed).ok())
+        }
+        Err(error) if error.breaks_link() || error.is_redirect() => Err(error),
+        Err(_) => Err(full),
     }
 }

@@ -19,6 +19,7 @@ mod clean_remove;
 pub mod clients;
 mod cluster_nodes;
 pub mod deployment;
+pub mod du;
 pub mod endpoint;
 pub mod error;
 pub mod estimate;
@@ -42,6 +43,7 @@ pub mod scan;
 pub mod scrape;
 pub mod select;
 pub mod slot;
+mod slow_pattern;
 pub mod slowlog;
 pub mod throttle;
 pub mod throttle_client;
@@ -55,6 +57,7 @@ pub use change::{
     ChangeOptions, Changed, Kept, NodeChanged, Stopped, Undo, UndoFailed, Work, change,
 };
 pub use deployment::{Deployment, Missing, Node, Shape};
+pub use du::{KeysBy, KeysDu, KeysRow, du};
 pub use endpoint::{Endpoint, EndpointError, Secret, Timeouts, Tls};
 pub use error::RedisError;
 pub use estimate::Estimate;

@@ -46,8 +46,8 @@ pub struct Link {
     client: redis::Client,
     connection: Option<redis::Connection>,
     courtesies: Courtesies,
-    waited: Waited,
     asking: bool,
+    waited: Waited,
 }
 
 impl std::fmt::Debug for Link {
@@ -69,8 +69,8 @@ impl Link {
             client,
             connection: None,
             courtesies: Courtesies::default(),
-            waited: Waited::default(),
             asking: false,
+            waited: Waited::default(),
         };
         link.connected()?;
         Ok(link)
@@ -91,6 +91,12 @@ impl Link {
         self.courtesies
     }
 
+    /// Whether commands are about keys too whose slots are on their way to this node: each is
+    /// preceded by `ASKING` (<https://redis.io/docs/latest/commands/asking/>).
+    pub(crate) fn set_asking(&mut self, asking: bool) {
+        self.asking = asking;
+    }
+
     /// How long it has waited for answers so far: what the server was busy for, and the way there.
     pub fn waited(&self) -> Waited {
         self.waited
@@ -99,12 +105,6 @@ impl Link {
     fn count(&mut self, begun: Instant) {
         self.waited.time += begun.elapsed();
         self.waited.trips += 1;
-    }
-
-    /// Whether commands are about keys too whose slots are on their way to this node: each is
-    /// preceded by `ASKING` (<https://redis.io/docs/latest/commands/asking/>).
-    pub(crate) fn set_asking(&mut self, asking: bool) {
-        self.asking = asking;
     }
 
     /// Sends a command and waits for its answer. Once the connection broke, the next command gets

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use redis::{Pipeline, Value};
 
-use crate::change::{Undo, UndoFailed};
+use crate::change::{KeyState, Undo, UndoFailed};
 use crate::deployment::Deployment;
 use crate::endpoint::Endpoint;
 use crate::error::RedisError;
 use crate::expire_keys::{End, SLACK, ends};
-use crate::guarded::{Did, Guarded, Ready, guarded};
+use crate::guarded::{Did, Guarded, Ready, Single, guarded};
 use crate::info::Info;
 use crate::link::Link;
 use crate::undo_file::{Record, Records, TtlRecord, UndoFileError, UndoReader};
@@ -377,7 +377,7 @@ impl Guarded for TtlsBack<'_> {
         did: &mut Did,
     ) -> Result<Ready, UndoFailed> {
         let (now, ends) = ends(link, keys, self.modern, &mut did.caused)?;
-        let mut commands = Pipeline::new();
+        let (mut commands, mut singles) = (Pipeline::new(), Vec::new());
         for (key, end) in keys.iter().zip(ends) {
             let Some(record) = self.records.get(key.as_slice()) else { continue };
             let fate = self.fate(record, end, now);
@@ -386,12 +386,16 @@ impl Guarded for TtlsBack<'_> {
             if fate != Fate::Back || end == as_it_was {
                 continue;
             }
-            match record.earlier {
-                Some(earlier) => commands.cmd("PEXPIREAT").arg(key).arg(earlier),
-                None => commands.cmd("PERSIST").arg(key),
-            };
+            let verb = if record.earlier.is_some() { "PEXPIREAT" } else { "PERSIST" };
+            let command = commands.cmd(verb).arg(key);
+            if let Some(earlier) = record.earlier {
+                command.arg(earlier);
+            }
+            let end = if let End::At(end) = end { Some(end) } else { None };
+            let state = KeyState { end, value: None };
+            singles.push(Single { key: key.clone(), state, verb, argument: record.earlier });
         }
-        Ok(Ready { commands, kept: None })
+        Ok(Ready { commands, singles, kept: None })
     }
 
     fn count(&self, answer: &Value) -> u64 {

@@ -366,7 +366,7 @@ pub fn limit(survey: &mut Survey, wanted: &UserLimit, teller: &Teller<'_>) {
             Ok(()) => {
                 let (user, denied) = (&wanted.user, node.denied.join(" "));
                 teller.tell(
-                    "throttled",
+                    "limited",
                     format!("user {user} may not run {denied} on {}", node.address),
                     vec![
                         ("user", user.clone()),
@@ -378,7 +378,7 @@ pub fn limit(survey: &mut Survey, wanted: &UserLimit, teller: &Teller<'_>) {
                 survey.nodes.push(node);
             }
             Err(error) => {
-                not_throttled(teller, &wanted.user, &error);
+                not_limited(teller, &wanted.user, &error);
                 survey.failed.push((node.address.clone(), error.clone()));
                 // What broke in the middle may have happened; what was answered has not.
                 if error.breaks_link() {
@@ -389,9 +389,9 @@ pub fn limit(survey: &mut Survey, wanted: &UserLimit, teller: &Teller<'_>) {
     }
 }
 
-fn not_throttled(teller: &Teller<'_>, user: &str, error: &RedisError) {
+fn not_limited(teller: &Teller<'_>, user: &str, error: &RedisError) {
     teller.tell(
-        "not-throttled",
+        "not-limited",
         format!("user {user} is not limited: {error}"),
         vec![("user", user.to_owned())],
     );
@@ -463,11 +463,11 @@ pub fn lift(
                 Lifted::Gone => "does not exist any more",
             };
             let message = format!("user {user} {what} on {}", node.address);
-            teller.tell("throttle-lifted", message, data("rules", node.saved.text()));
+            teller.tell("limit-lifted", message, data("rules", node.saved.text()));
         }
         Err(error) => {
             let message = format!("user {user} is still limited on {}: {error}", node.address);
-            teller.tell("throttle-not-lifted", message, data("error", error.to_string()));
+            teller.tell("limit-not-lifted", message, data("error", error.to_string()));
         }
     }
     lifted

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redis::{Pipeline, Value};
 
-use crate::change::{Kept, Undo, UndoFailed};
+use crate::change::{Kept, KeyState, Undo, UndoFailed};
 use crate::error::RedisError;
 use crate::info::Info;
 use crate::link::Link;
@@ -88,25 +88,35 @@ impl UndoStore {
     }
 }
 
+impl Record {
+    /// `DUMP` ends in a checksum of all that is before it.
+    fn state(&self) -> KeyState {
+        let checksum = self.dump.last_chunk().copied().unwrap_or_default();
+        KeyState { end: self.expires_at, value: Some((self.dump.len(), checksum)) }
+    }
+}
+
 impl Undo for UndoStore {
     fn keep(&self, link: &mut Link, keys: &[Vec<u8>]) -> Result<Kept, UndoFailed> {
         let read = self.read(link, keys)?;
-        let there: Vec<bool> = read.iter().map(Option::is_some).collect();
+        let states: Vec<_> = read.iter().map(|read| read.as_ref().map(Record::state)).collect();
         // Each of the three questions about a key is counted.
-        let hits = 3 * there.iter().filter(|there| **there).count() as u64;
-        let caused = Caused { hits, misses: 3 * there.len() as u64 - hits };
+        let hits = 3 * states.iter().flatten().count() as u64;
+        let caused = Caused { hits, misses: 3 * states.len() as u64 - hits };
         let records: Vec<Record> = read.into_iter().flatten().collect();
         let ticket = self.writer().put(&records).map_err(|error| unwritable(&error))?;
-        Ok(Kept { ticket, there, caused })
+        Ok(Kept { ticket, states, caused })
     }
 
     fn keep_ttls(&self, records: &[TtlRecord]) -> Result<Kept, UndoFailed> {
         let ticket = self.writer().put_ttls(records).map_err(|error| unwritable(&error))?;
-        Ok(Kept { ticket, there: vec![true; records.len()], caused: Caused::default() })
+        let state = |record: &TtlRecord| Some(KeyState { end: record.earlier, value: None });
+        let states = records.iter().map(state).collect();
+        Ok(Kept { ticket, states, caused: Caused::default() })
     }
 
     fn void(&self, kept: &Kept) -> Result<(), UndoFailed> {
-        let records = kept.there.iter().filter(|there| **there).count() as u64;
+        let records = kept.states.iter().flatten().count() as u64;
         if records == 0 {
             return Ok(());
         }

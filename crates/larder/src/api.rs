@@ -54,6 +54,9 @@ fn failed(error: &CliError) -> ApiResponse {
     ApiResponse::problem(status, error.what.clone())
 }
 
+/// Who answers, of a request that is kept by the caller.
+type Handler = fn(&Api, &ApiRequest) -> ApiResponse;
+
 const NOT_YET: &str = "nothing was measured yet; ask again in a moment";
 
 /// The table.
@@ -64,9 +67,9 @@ pub(crate) fn endpoints(api: &Api) -> Vec<Endpoint> {
 }
 
 fn reading(api: &Api) -> Vec<Endpoint> {
-    let get = |path: &str, response, handler: fn(&Api, ApiRequest) -> ApiResponse| {
+    let get = |path: &str, response, handler: Handler| {
         let api = api.clone();
-        Endpoint::new(Method::Get, path, response, move |request| handler(&api, request))
+        Endpoint::new(Method::Get, path, response, move |request| handler(&api, &request))
     };
     vec![
         get("/api/v1/status", schema::<StatusDoc>(), status)
@@ -88,9 +91,9 @@ fn reading(api: &Api) -> Vec<Endpoint> {
 }
 
 fn changing(api: &Api) -> Vec<Endpoint> {
-    let post = |path: &str, handler: fn(&Api, ApiRequest) -> ApiResponse| {
+    let post = |path: &str, handler: Handler| {
         let api = api.clone();
-        let handler = move |request| handler(&api, request);
+        let handler = move |request| handler(&api, &request);
         Endpoint::new(Method::Post, path, schema::<Accepted>(), handler).changes()
     };
     vec![
@@ -100,7 +103,7 @@ fn changing(api: &Api) -> Vec<Endpoint> {
     ]
 }
 
-fn status(api: &Api, _: ApiRequest) -> ApiResponse {
+fn status(api: &Api, _: &ApiRequest) -> ApiResponse {
     let known = api.live.know();
     let Some(report) = known.report.clone() else { return ApiResponse::problem(503, NOT_YET) };
     let doc = StatusDoc::from(&*report).with_redis(known.redis.iter().map(|row| &**row));
@@ -108,22 +111,22 @@ fn status(api: &Api, _: ApiRequest) -> ApiResponse {
     document(&doc)
 }
 
-fn health(api: &Api, _: ApiRequest) -> ApiResponse {
+fn health(api: &Api, _: &ApiRequest) -> ApiResponse {
     document(&HealthDoc::from(&api.live.know().health[..]))
 }
 
-fn alerts(api: &Api, _: ApiRequest) -> ApiResponse {
+fn alerts(api: &Api, _: &ApiRequest) -> ApiResponse {
     document(&AlertsDoc::from(&api.live.know().board))
 }
 
-fn trend(api: &Api, _: ApiRequest) -> ApiResponse {
+fn trend(api: &Api, _: &ApiRequest) -> ApiResponse {
     match api.live.know().trend.clone() {
         Some(doc) => ApiResponse::ok(doc),
         None => ApiResponse::problem(503, NOT_YET),
     }
 }
 
-fn plans(api: &Api, _: ApiRequest) -> ApiResponse {
+fn plans(api: &Api, _: &ApiRequest) -> ApiResponse {
     document(&PlansDoc::from(&waiting::list(&api.state)[..]))
 }
 
@@ -134,7 +137,7 @@ fn read(state: &Path, id: &str) -> Result<(PathBuf, String), CliError> {
     Ok((path, text))
 }
 
-fn plan(api: &Api, request: ApiRequest) -> ApiResponse {
+fn plan(api: &Api, request: &ApiRequest) -> ApiResponse {
     let text = match read(&api.state, request.part("id")) {
         Ok((_, text)) => text,
         Err(error) => return failed(&error),
@@ -145,7 +148,7 @@ fn plan(api: &Api, request: ApiRequest) -> ApiResponse {
     )
 }
 
-fn approve(api: &Api, request: ApiRequest) -> ApiResponse {
+fn approve(api: &Api, request: &ApiRequest) -> ApiResponse {
     let approved = read(&api.state, request.part("id")).and_then(|(path, text)| {
         let file = PlanFile::parse(&text).map_err(|bad| bad.in_file(&path))?;
         let text = file.approved(larder_fs::now(), "the HTTP API");
@@ -161,7 +164,7 @@ fn approve(api: &Api, request: ApiRequest) -> ApiResponse {
     }
 }
 
-fn run(api: &Api, request: ApiRequest) -> ApiResponse {
+fn run(api: &Api, request: &ApiRequest) -> ApiResponse {
     let name = request.part("trigger");
     if let Err(why) = check_name(name) {
         return ApiResponse::problem(400, why);
@@ -175,7 +178,7 @@ fn accepted(message: &str) -> ApiResponse {
     ApiResponse::accepted(serde_json::to_value(doc).unwrap_or_default())
 }
 
-fn events(api: &Api, request: ApiRequest) -> ApiResponse {
+fn events(api: &Api, request: &ApiRequest) -> ApiResponse {
     let filter = EventFilter {
         cache: request.query("cache").map(str::to_owned),
         kinds: request.query("kind").map(str::to_owned).into_iter().collect(),

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use larder_engine::report::By;
+use larder_redis::KeysBy;
 
 pub use crate::args_clean::{
     ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
@@ -236,16 +238,34 @@ pub struct SlowlogArgs {
 
 /// A key of `larder du --by`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByArg(pub larder_engine::report::By);
+pub enum ByArg {
+    /// Of Go's caches.
+    Go(By),
+    /// Of a Redis.
+    Keys(KeysBy),
+}
+
+impl ByArg {
+    /// The name a person types.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Go(by) => by.name(),
+            Self::Keys(by) => by.name(),
+        }
+    }
+}
 
 impl ValueEnum for ByArg {
     fn value_variants<'a>() -> &'a [Self] {
-        use larder_engine::report::By;
-        const VARIANTS: [ByArg; By::ALL.len()] = {
-            let mut all = [ByArg(By::Kind); By::ALL.len()];
+        const VARIANTS: [ByArg; By::ALL.len() + KeysBy::ALL.len()] = {
+            let mut all = [ByArg::Go(By::Kind); By::ALL.len() + KeysBy::ALL.len()];
             let mut i = 0;
             while i < all.len() {
-                all[i] = ByArg(By::ALL[i]);
+                all[i] = if i < By::ALL.len() {
+                    ByArg::Go(By::ALL[i])
+                } else {
+                    ByArg::Keys(KeysBy::ALL[i - By::ALL.len()])
+                };
                 i += 1;
             }
             all
@@ -254,7 +274,7 @@ impl ValueEnum for ByArg {
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.0.name()))
+        Some(clap::builder::PossibleValue::new(self.name()))
     }
 }
 

@@ -24,6 +24,7 @@ mod serve;
 mod signals;
 mod silences;
 mod ticker;
+mod triggering;
 mod work;
 
 use std::sync::mpsc;
@@ -40,7 +41,7 @@ use crate::exit::{CliError, Exit};
 use crate::printer::Printer;
 
 use base::Base;
-use ticker::Ticker;
+use ticker::{Serving, Ticker};
 
 /// Runs until it is asked to stop, or once through the cycle.
 pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result<Exit, CliError> {
@@ -48,7 +49,7 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
     let state = base.state_folder()?;
     let _lock = match (lock::take(&state, mode)?, mode) {
         (Some(lock), _) => lock,
-        (None, Mode::Once { trigger }) => return hooks::leave(&state, trigger, printer),
+        (None, Mode::Once { trigger }) => return hooks::leave(&state, trigger.as_deref(), printer),
         (None, _) => return Err(lock::taken(&state)),
     };
     hooks::accept(&state);
@@ -60,8 +61,8 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
         let working = scope.spawn(move || worker.run(&inbox));
         let ticked = Ticker::new(&base, &recorder, jobs, done).and_then(|ticker| match mode {
             Mode::Once { trigger } => ticker.once(trigger.as_deref()),
-            Mode::Watch => ticker.forever(None),
-            Mode::Serve { listen } => ticker.forever(Some(*listen)),
+            Mode::Watch => ticker.forever(&Serving::Not),
+            Mode::Serve { listen } => ticker.forever(&Serving::At(*listen)),
         });
         // The queue is gone with the ticker, so the worker ends after what it is at.
         if working.join().is_err() {

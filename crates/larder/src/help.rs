@@ -14,11 +14,16 @@ Keys:
   module           build, mod
   version          build, mod, toolchain
   repository       vcs
+  prefix, type, ttl, slot, encoding  a Redis, where prefix is the default
+
+Of a Redis with many keys a sample is asked for its memory, which counts as no use and as no hit;
+type, ttl and encoding are asked of fewer, since that counts as a hit. What did is told.
 
 Examples:
   larder du
   larder du build --by package --top 10
-  larder du mod --by module";
+  larder du mod --by module
+  larder du redis:sessions --by prefix";
 
 pub(crate) const AUDIT: &str = "\
 Every key's memory is asked for, which counts as no use of it; some are looked at closely. Ends in
@@ -51,10 +56,9 @@ Examples:
   larder clean redis:sessions --match 'temp:*' --idle 1h  gently, as others feel it";
 
 pub(crate) const EXPIRE: &str = "\
-Asks first; in the production profile only an approved plan changes keys. With --backup, which is the
-default there, larder trash restore gives the keys their earlier time to live back, those that still
-have the one that was set. A key that is given a time to live counts as used, unless the server knows
-CLIENT NO-TOUCH (7.2).
+Asks first; in production only an approved plan changes keys. With --backup, the default there,
+larder trash restore gives the keys their earlier time to live back: those that still have
+the one that was set. A key that is given one counts as used, unless the server knows NO-TOUCH.
 
 Examples:
   larder expire redis:sessions --match 'temp:*' --ttl 24h --jitter 10% --only-persistent

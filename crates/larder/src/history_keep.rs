@@ -111,6 +111,11 @@ fn event(context: &Context<'_>, outcome: &Outcome, cache: CacheKind, gone: Size)
     }
 }
 
+/// Keeps an event that was told as it happened.
+pub(crate) fn told(context: &Context<'_>, event: Event) {
+    keep(context, |_| Ok(vec![Entry::Event(event)]));
+}
+
 /// Keeps an event of each Redis from which keys went, or whose keys were given a time to live.
 pub(crate) fn keys_changed(context: &Context<'_>, worked: &Worked) {
     let events = key_events(worked, &worked.plan_id).into_iter().map(Entry::Event);
@@ -155,6 +160,7 @@ pub(crate) fn key_events(worked: &Worked, trace: &str) -> Vec<Event> {
 fn keep(context: &Context<'_>, entries: impl FnOnce(&Reader) -> Result<Vec<Entry>, HistoryError>) {
     let Some(path) = history_open::path(context.settings()) else { return };
     if let Err(error) = try_keep(context, &path, entries) {
+        history_open::mend(context, &error);
         context.printer.detail(&format!("nothing was kept in the history: {}", chain(&error)));
     }
 }
@@ -164,16 +170,14 @@ fn try_keep(
     path: &Path,
     entries: impl FnOnce(&Reader) -> Result<Vec<Entry>, HistoryError>,
 ) -> Result<(), HistoryError> {
-    let entries = entries(&Reader::new(path))?;
+    // Its connection stays open beside the one that writes, which then need not go through the log.
+    let reader = Reader::new(path);
+    let entries = entries(&reader)?;
     if entries.is_empty() {
         return Ok(());
     }
     let limits = history_open::limits(&context.settings().history);
     let (mut store, aside) = Store::open(path, limits)?;
-    if let Some(aside) = aside {
-        let path = aside.path.display();
-        let text = format!("the history was damaged and is now {path}: {}", aside.why);
-        context.printer.warning(&text);
-    }
+    history_open::say(context, aside.as_ref());
     store.write(&entries)
 }

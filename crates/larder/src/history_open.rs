@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use larder_history::{
     Credential, HistoryError, Limits, PrometheusHistory, PrometheusSettings, Reader, Series,
-    SeriesError,
+    SeriesError, SetAside, Store,
 };
 
 use crate::context::Context;
@@ -52,7 +52,8 @@ pub(crate) fn series(context: &Context<'_>) -> Result<Box<dyn Series>, CliError>
     if settings.kind != HistoryKind::Prometheus {
         return Ok(Box::new(reader(context)?));
     }
-    let prometheus = PrometheusHistory::new(prometheus(settings)?).map_err(|e| failed(&e))?;
+    let prometheus =
+        PrometheusHistory::new(prometheus(settings)?).map_err(|e| failed(context, &e))?;
     Ok(Box::new(prometheus))
 }
 
@@ -93,8 +94,25 @@ fn labels(text: &str) -> Result<Vec<(String, String)>, CliError> {
     parts.map(label).collect()
 }
 
+/// Says loudly that a damaged file was set aside.
+pub(crate) fn say(context: &Context<'_>, aside: Option<&SetAside>) {
+    if let Some(aside) = aside {
+        let path = aside.path.display();
+        let text = format!("the history was damaged and is now {path}: {}", aside.why);
+        context.printer.warning(&text);
+    }
+}
+
+/// Sets the file aside where this error met damage, so that the next run begins a new one.
+pub(crate) fn mend(context: &Context<'_>, error: &HistoryError) {
+    let path = path(context.settings()).filter(|_| error.is_damage());
+    if let Some(Ok(aside)) = path.map(|path| Store::set_aside(&path, error)) {
+        say(context, aside.as_ref());
+    }
+}
+
 /// An error of the history on its way to a person.
-pub(crate) fn failed(error: &SeriesError) -> CliError {
+pub(crate) fn failed(context: &Context<'_>, error: &SeriesError) -> CliError {
     let what = chain(error);
     match error {
         SeriesError::Setup(_) => CliError::usage(what).hint("larder config show history"),
@@ -104,12 +122,13 @@ pub(crate) fn failed(error: &SeriesError) -> CliError {
             .hint("larder config show history, or larder trend --sample 300s without a history"),
         SeriesError::Answer { .. } => CliError::new(Exit::Unreachable, what)
             .hint("labels and host-label in [history] say which lines are meant"),
-        SeriesError::History(error) => unreadable(error),
+        SeriesError::History(error) => unreadable(context, error),
     }
 }
 
 /// An error of the file on its way to a person.
-pub(crate) fn unreadable(error: &HistoryError) -> CliError {
+pub(crate) fn unreadable(context: &Context<'_>, error: &HistoryError) -> CliError {
+    mend(context, error);
     let what = format!("cannot read the history: {}", chain(error));
     match error {
         HistoryError::Newer { .. } => {

@@ -96,7 +96,7 @@ pub(crate) fn of_history(
     names: &[String],
     since: Duration,
 ) -> Result<Vec<TrendRow>, CliError> {
-    let failed = |error: SeriesError| history_open::failed(&error);
+    let failed = |error: SeriesError| history_open::failed(context, &error);
     let series = history_open::series(context)?;
     let range = Range { since: context.now.minus(since), until: context.now, most: 2000 };
     let all = series.sources(range).map_err(failed)?;
@@ -205,7 +205,8 @@ fn remember(context: &Context<'_>, rows: &mut [TrendRow]) {
     let settings = context.settings();
     let Some(path) = history_open::path(settings).filter(|path| path.exists()) else { return };
     let kept = (|| {
-        let (mut store, _) = Store::open(&path, history_open::limits(&settings.history))?;
+        let (mut store, aside) = Store::open(&path, history_open::limits(&settings.history))?;
+        history_open::say(context, aside.as_ref());
         store.tidy(context.now, TIDY)?;
         let reader = Reader::new(&path);
         let mut made = Vec::new();
@@ -222,6 +223,7 @@ fn remember(context: &Context<'_>, rows: &mut [TrendRow]) {
         store.write(&made)
     })();
     if let Err(error) = kept {
+        history_open::mend(context, &error);
         context.printer.detail(&format!("no forecast was kept: {}", chain(&error)));
     }
 }

@@ -4,8 +4,10 @@
 //! seconds, ratios 0 to 1. The JSON Schemas come out of these very types.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use larder_core::{Size, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -93,10 +95,26 @@ impl From<WireSize> for Size {
     }
 }
 
-/// A path as text; what is not UTF-8 is shown with replacement characters.
+/// A path as text; one that is not UTF-8 reads `base64:` and its bytes, so that nothing is lost.
 pub(crate) fn path_text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    match path.to_str() {
+        Some(text) => text.to_owned(),
+        None => format!("{ENCODED}{}", STANDARD.encode(path.as_os_str().as_encoded_bytes())),
+    }
 }
+
+/// What [`path_text`] wrote; off Unix, where paths are no bytes, only what is plain text.
+pub(crate) fn text_path(text: &str) -> PathBuf {
+    #[cfg(unix)]
+    if let Some(bytes) = text.strip_prefix(ENCODED).and_then(|code| STANDARD.decode(code).ok()) {
+        use std::os::unix::ffi::OsStringExt as _;
+        return std::ffi::OsString::from_vec(bytes).into();
+    }
+    text.into()
+}
+
+/// No absolute path begins so.
+const ENCODED: &str = "base64:";
 
 /// A document that `--json` prints.
 pub trait Document: Serialize + JsonSchema {

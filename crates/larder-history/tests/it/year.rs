@@ -59,12 +59,21 @@ fn made(cache: usize, second: i64) -> Sample {
     }
 }
 
+/// What this thread has used of a processor, where the system says so; else the time that went by.
+/// Other tests and other work on the machine do not count.
+fn busy() -> Duration {
+    static BEGUN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    let used = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = used.and_then(|text| text.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| BEGUN.elapsed(), Duration::from_nanos)
+}
+
 fn measure(caches: usize, days: i64) -> (u64, Duration) {
     let place = Place::new();
     let mut store = place.store();
-    let begun = Instant::now();
+    let (begun, by_clock) = (busy(), Instant::now());
     let written = fill(&mut store, caches, days);
-    let took = begun.elapsed();
+    let (took, by_clock) = (busy() - begun, by_clock.elapsed());
     drop(store);
     let reader = Reader::new(&place.path());
     let bytes = reader.bytes();
@@ -73,12 +82,12 @@ fn measure(caches: usize, days: i64) -> (u64, Duration) {
     assert_eq!(sources.len(), caches);
     let mut best = Duration::MAX;
     for _ in 0..3 {
-        let begun = Instant::now();
+        let begun = busy();
         for source in &sources {
             let trend = reader.trend(source, Metric::Allocated, all).unwrap();
-            assert!(trend.samples > 200, "{trend:?}");
+            assert!(trend.samples > 150, "{trend:?}");
         }
-        best = best.min(begun.elapsed());
+        best = best.min(busy() - begun);
     }
     let rows: usize = sources
         .iter()
@@ -90,7 +99,8 @@ fn measure(caches: usize, days: i64) -> (u64, Duration) {
     assert_eq!(reader.events(&EventFilter::default()).unwrap().len() as i64, days);
     println!(
         "{caches} caches, {days} days: {:.1} MB in {rows} rows ({} bytes a row), trend of all {best:?}; \
-         {written} samples written and tidied in {took:?} ({:?} a sample)",
+         {written} samples written and tidied in {took:?} of the processor, {by_clock:?} by the \
+         clock ({:?} a sample)",
         bytes as f64 / 1e6,
         bytes / rows as u64,
         took / u32::try_from(written).unwrap(),

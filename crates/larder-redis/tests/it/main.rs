@@ -2,9 +2,12 @@
 
 mod audit;
 mod clean;
+mod du;
+mod expire;
 mod glob;
 mod link;
 mod measure;
+mod moving;
 mod throttle;
 mod undo;
 

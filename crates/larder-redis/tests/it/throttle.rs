@@ -57,7 +57,7 @@ fn limited(server: &RedisServer, wanted: &UserLimit, earlier: &[NodeLimit]) -> V
     assert_eq!(before, acl(server), "a survey changes nothing");
     let ((), events) = heard(|teller| limit(&mut survey, wanted, teller));
     assert_eq!(survey.failed, []);
-    assert!(events.iter().all(|event| event.kind == "throttled" && event.trace_id == "7f3a"));
+    assert!(events.iter().all(|event| event.kind == "limited" && event.trace_id == "7f3a"));
     survey.nodes
 }
 
@@ -203,15 +203,7 @@ fn larder_servers_and_default_are_not_limited_and_a_missing_right_is_named() {
     let mut place = endpoint(&server);
     place.user = Some("guest".to_owned());
     place.password = Some(Secret::new("hunter2"));
-    let deployment = Deployment { nodes: vec![], ..Deployment::discover(&place).unwrap() };
-    let alone = larder_redis::Node {
-        endpoint: place,
-        id: String::new(),
-        slots: Vec::new(),
-        replicas: Vec::new(),
-        follows: None,
-    };
-    let deployment = Deployment { nodes: vec![alone], ..deployment };
+    let deployment = Deployment::alone(&place);
     let wanted = wanted("batch", costly());
     let mut survey = survey(&deployment, &wanted, &[]).unwrap();
     let ((), events) = heard(|teller| limit(&mut survey, &wanted, teller));
@@ -221,7 +213,7 @@ fn larder_servers_and_default_are_not_limited_and_a_missing_right_is_named() {
         "{:?}",
         survey.failed
     );
-    assert_eq!(events[0].kind, "not-throttled");
+    assert_eq!(events[0].kind, "not-limited");
 }
 
 #[test]
@@ -246,7 +238,7 @@ fn every_master_and_replica_of_a_cluster_is_limited_and_one_that_is_down_is_name
             Err(error) => {
                 assert!(matches!(error, RedisError::Unreachable { .. }));
                 assert!(node.address.ends_with(&down), "{error}");
-                assert_eq!(events[0].kind, "throttle-not-lifted");
+                assert_eq!(events[0].kind, "limit-not-lifted");
             }
         }
     }

@@ -23,7 +23,7 @@ fn header() -> UndoHeader {
     }
 }
 
-fn store(server: &RedisServer, path: &Path) -> UndoStore {
+pub(crate) fn store(server: &RedisServer, path: &Path) -> UndoStore {
     let info = Info::ask(&mut Link::open(&endpoint(server), "test").unwrap()).unwrap();
     UndoStore::create(path, &header(), &info).unwrap()
 }

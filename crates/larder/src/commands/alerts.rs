@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context<'_>, args: &AlertsArgs) -> Result<Exit, CliE
 
 fn state(context: &Context<'_>, key: &str) -> Result<Option<String>, CliError> {
     let reader = Reader::new(&context.state_folder()?.join("history.db"));
-    reader.state(key).map_err(|error| history_open::unreadable(&error))
+    reader.state(key).map_err(|error| history_open::unreadable(context, &error))
 }
 
 fn show(context: &Context<'_>, check: bool) -> Result<Exit, CliError> {
@@ -86,7 +86,7 @@ fn render(board: &Board, silences: &Silences, watched: bool, screen: &Screen) ->
 }
 
 fn change(context: &Context<'_>, change: impl FnOnce(&mut Silences)) -> Result<(), CliError> {
-    let failed = |error| history_open::unreadable(&error);
+    let failed = |error: larder_history::HistoryError| history_open::unreadable(context, &error);
     let text = state(context, daemon::SILENCES)?;
     let mut silences = Silences::read(text.as_deref(), context.now);
     change(&mut silences);
@@ -104,9 +104,10 @@ fn test(context: &Context<'_>, name: &str) -> Result<Exit, CliError> {
     let all = &context.settings().notify;
     let settings = all.iter().find(|settings| settings.name == name).ok_or_else(|| {
         let known: Vec<&str> = all.iter().map(|settings| settings.name.as_str()).collect();
-        let hint = match known.is_empty() {
-            true => "name one in the settings: [notify.NAME]".to_owned(),
-            false => format!("there are {}", known.join(", ")),
+        let hint = if known.is_empty() {
+            "name one in the settings: [notify.NAME]".to_owned()
+        } else {
+            format!("there are {}", known.join(", "))
         };
         CliError::usage(format!("no receiver is named {name:?}")).hint(hint)
     })?;

@@ -30,7 +30,7 @@ pub(crate) fn run(context: &Context<'_>, args: &EventsArgs) -> Result<Exit, CliE
     if args.follow {
         return follow(context, &reader, filter);
     }
-    let events = find(&reader, &filter)?;
+    let events = find(context, &reader, &filter)?;
     context.printer.show(
         || EventsDoc::new(&events),
         || render_events::events(&events, &filter, &context.screen()),
@@ -38,8 +38,12 @@ pub(crate) fn run(context: &Context<'_>, args: &EventsArgs) -> Result<Exit, CliE
     Ok(Exit::Done)
 }
 
-fn find(reader: &Reader, filter: &EventFilter) -> Result<Vec<KeptEvent>, CliError> {
-    reader.events(filter).map_err(|error| history_open::unreadable(&error))
+fn find(
+    context: &Context<'_>,
+    reader: &Reader,
+    filter: &EventFilter,
+) -> Result<Vec<KeptEvent>, CliError> {
+    reader.events(filter).map_err(|error| history_open::unreadable(context, &error))
 }
 
 /// Shows what was since then, and then events as they come.
@@ -48,9 +52,10 @@ fn follow(
     reader: &Reader,
     mut filter: EventFilter,
 ) -> Result<Exit, CliError> {
-    let mut last = reader.last_event_id().map_err(|error| history_open::unreadable(&error))?;
+    let mut last =
+        reader.last_event_id().map_err(|error| history_open::unreadable(context, &error))?;
     if filter.since.is_some() {
-        for kept in find(reader, &filter)? {
+        for kept in find(context, reader, &filter)? {
             last = last.max(kept.id);
             show(context, &kept);
         }
@@ -61,12 +66,15 @@ fn follow(
     while !context.meter.stopped() {
         std::thread::sleep(LOOK);
         // The file was set aside and its numbers begin anew.
-        let newest = reader.last_event_id().map_err(|error| history_open::unreadable(&error))?;
+        let newest =
+            reader.last_event_id().map_err(|error| history_open::unreadable(context, &error))?;
         if newest < last {
             last = 0;
         }
         if newest > last {
-            for kept in find(reader, &EventFilter { after_id: Some(last), ..filter.clone() })? {
+            for kept in
+                find(context, reader, &EventFilter { after_id: Some(last), ..filter.clone() })?
+            {
                 last = last.max(kept.id);
                 show(context, &kept);
             }

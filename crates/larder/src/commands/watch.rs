@@ -10,10 +10,7 @@ pub(crate) fn watch(
     printer: &Printer,
     args: &WatchArgs,
 ) -> Result<Exit, CliError> {
-    let mode = match args.once {
-        true => Mode::Once { trigger: args.trigger.clone() },
-        false => Mode::Watch,
-    };
+    let mode = if args.once { Mode::Once { trigger: args.trigger.clone() } } else { Mode::Watch };
     daemon::run(global, printer, &mode)
 }
 

@@ -292,7 +292,7 @@ impl Run<'_> {
                 self.say(self.step("waits-for-builds", message));
                 said = true;
             }
-            self.base.live.rest(Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(500));
         }
     }
 }

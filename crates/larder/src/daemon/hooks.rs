@@ -13,10 +13,10 @@ fn folder(state: &Path) -> PathBuf {
 /// Leaves a wish for the daemon that runs.
 pub(crate) fn leave(
     state: &Path,
-    trigger: &Option<String>,
+    trigger: Option<&str>,
     printer: &Printer,
 ) -> Result<Exit, CliError> {
-    let name = trigger.as_deref().unwrap_or("once");
+    let name = trigger.unwrap_or("once");
     check(name)?;
     let folder = folder(state);
     std::fs::create_dir_all(&folder)

@@ -78,7 +78,9 @@ pub(crate) fn take(
     known.go_commands = Some(builds);
     let alive = |cache: &str| is_known(cache, &settings, world);
     known.samples.retain(|cache, _| alive(cache));
-    samples.iter().for_each(|sample| known.take(sample.clone()));
+    for sample in &samples {
+        known.take(sample.clone());
+    }
     known.ready.get_or_insert(now);
     drop(known);
     recorder.samples(samples);

@@ -97,11 +97,6 @@ impl Live {
     pub(crate) fn nudge(&self) {
         self.wake.notify_all();
     }
-
-    /// Waits so long, whatever anybody wishes.
-    pub(crate) fn rest(&self, most: Duration) {
-        std::thread::sleep(most);
-    }
 }
 
 impl Known {

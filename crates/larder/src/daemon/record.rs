@@ -74,7 +74,7 @@ impl<'a> Step<'a> {
     }
 
     /// With this evidence.
-    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.data.push((name.to_owned(), value.to_string()));
         self
     }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use larder_core::{Severity, Time};
 use larder_engine::respond::{Allowed, Decision, Offence, decide};
 use larder_engine::trigger::Held;
-use larder_redis::slowlog::{SlowEntry, group, look};
-use larder_redis::{AuditOptions, Deployment, Link, audit};
+use larder_redis::slowlog::{Offender, SlowEntry, offenders};
+use larder_redis::throttle::servers;
+use larder_redis::{AuditOptions, Deployment, audit};
 
 use super::cleaning::Run;
 use super::record::Step;
 use crate::context::Context;
 use crate::exit::CliError;
 use crate::redis_target::{self, RedisTarget};
+use crate::slow_watch::Watched;
 use crate::{args_keys, key_removal, throttles};
 
 /// Slow commands older than this are not what ails it now.
@@ -96,42 +98,31 @@ fn with_evidence<'s>(step: Step<'s>, offence: &Offence) -> Step<'s> {
         .with("total_millis", offence.total.as_millis())
 }
 
-/// Blocking commands of the last minutes, by shape and sender.
+/// Who sent blocking commands in the last minutes.
 fn offences(context: &Context<'_>, target: &RedisTarget) -> Result<Vec<Offence>, CliError> {
+    let state = context.state_folder()?;
     let failed = |error| redis_target::failed(&error);
     let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
     let mut entries: Vec<SlowEntry> = Vec::new();
-    for node in &deployment.nodes {
-        let mut link = Link::open(&node.endpoint, "respond").map_err(failed)?;
-        entries.extend(look(&mut link, None).map_err(failed)?.entries);
+    for server in servers(&deployment) {
+        entries.extend(Watched::open(state, &server).map_err(failed)?.0.entries());
     }
     let since = u64::try_from(context.now.minus(RECENT).unix()).unwrap_or(0);
-    entries.retain(|entry| entry.at >= since);
-    Ok(of_entries(&entries))
+    Ok(offenders(&entries, since).into_iter().map(offence).collect())
 }
 
-/// Those that have a better way are what blocks; what is slow for other reasons is nobody's fault.
-fn of_entries(entries: &[SlowEntry]) -> Vec<Offence> {
-    let blocking = group(entries).into_iter().filter(|pattern| pattern.remedy.is_some());
-    blocking
-        .flat_map(|pattern| {
-            let each = pattern.total / u32::try_from(pattern.count.max(1)).unwrap_or(u32::MAX);
-            let name = pattern.pattern.clone();
-            pattern.senders.into_iter().map(move |(sender, count)| {
-                let who = match sender.name.as_str() {
-                    "" => sender.address.clone(),
-                    name => format!("{} ({name})", sender.address),
-                };
-                Offence {
-                    pattern: name.clone(),
-                    user: sender.user,
-                    sender: who,
-                    count,
-                    total: each * u32::try_from(count).unwrap_or(u32::MAX),
-                }
-            })
-        })
-        .collect()
+fn offence(offender: Offender) -> Offence {
+    let sender = match offender.sender.name.as_str() {
+        "" => offender.sender.address.clone(),
+        name => format!("{} ({name})", offender.sender.address),
+    };
+    Offence {
+        pattern: offender.patterns.join(", "),
+        user: offender.sender.user,
+        sender,
+        count: offender.count,
+        total: offender.total,
+    }
 }
 
 fn throttle(
@@ -143,7 +134,12 @@ fn throttle(
 ) -> Result<Option<String>, CliError> {
     let length = target.settings.respond.throttle_for;
     let tell = |event| run.recorder.event(event, Severity::Warning);
-    throttles::limit_user(context, target, user, length, run.trace, &tell)?;
+    if let Err(error) = throttles::limit_user(context, target, user, length, run.trace, &tell) {
+        let message = format!("{}: {}", offence.sentence(), error.what);
+        let step = Step::new("throttle-failed", run.trace, message).of(&target.cache);
+        run.recorder.say(with_evidence(step, offence).bad(Severity::Warning));
+        return Ok(None);
+    }
     let until = context.now.plus(length);
     let message = format!("user {user} is limited for {}", larder_core::time::Typed(length));
     let step = Step::new("throttled", run.trace, message).of(&target.cache).bad(Severity::Warning);

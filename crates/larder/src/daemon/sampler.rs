@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use larder_core::{CacheKind, Meter, RootKind, Sample, Time};
+use larder_core::{CacheKind, Meter, RootKind, Sample};
 use larder_engine::World;
 use larder_engine::world::Root;
 use larder_fs::index::Index;
@@ -20,6 +20,7 @@ use crate::redis_sample;
 use crate::redis_status::RedisRow;
 use crate::redis_target::{self, RedisTarget};
 use crate::settings::Settings;
+use crate::slow_watch::Watched;
 
 /// Measures again and again.
 pub(crate) struct Sampler {
@@ -101,7 +102,7 @@ impl Sampler {
         self.redis.retain(|cache, _| known.contains(cache));
         for target in targets {
             match target {
-                Ok(target) => self.ask_one(target, context.now),
+                Ok(target) => self.ask_one(target, context),
                 Err((cache, error)) => {
                     round.fail(cache, String::new(), error.what, Duration::ZERO);
                 }
@@ -109,7 +110,7 @@ impl Sampler {
         }
     }
 
-    fn ask_one(&mut self, target: RedisTarget, now: Time) {
+    fn ask_one(&mut self, target: RedisTarget, context: &Context<'_>) {
         let asked = self.redis.entry(target.cache.clone()).or_default();
         if asked.since.is_some() {
             return;
@@ -117,10 +118,16 @@ impl Sampler {
         asked.since = Some(Instant::now());
         let before = asked.readings.clone();
         let answers = self.answers.0.clone();
+        let (now, state) = (context.now, context.settings().state.clone());
         std::thread::spawn(move || {
             let begun = Instant::now();
             let result = measure_since(&target.endpoint, &before, now)
                 .map(|measured| (measured, facts(&target)));
+            if let (Ok(_), Some(state)) = (&result, &state) {
+                // Kept past the server's own ring, with who is connected now. Without the right
+                // to it there is no slow log, which is no trouble of the sample.
+                let _ = Watched::open(state, &target.endpoint);
+            }
             // Nobody listens any more once the daemon ends.
             let _ = answers.send(Answer { target, result, took: begun.elapsed() });
         });

@@ -4,15 +4,14 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use larder_core::{CacheKind, Notice, Severity, Time};
-use larder_engine::trigger::{Restraint, Runs, Trigger, of_sample};
+use larder_core::{Notice, Severity, Time};
+use larder_engine::trigger::{Restraint, Runs, Trigger};
 
 use super::alerts;
 use super::base::Base;
 use super::cleaning::Told;
 use super::due::Dues;
 use super::judging;
-use super::live::Wish;
 use super::notify::Notifier;
 use super::record::{Recorder, Step, new_trace};
 use super::respond::Sick;
@@ -22,8 +21,8 @@ use super::signals::Reload;
 use super::silences::{self, Silences};
 use super::work::{Done, Job};
 use super::{board_file, hooks};
+use crate::bridge;
 use crate::exit::{CliError, Exit};
-use crate::{bridge, throttles, waiting};
 
 /// How long a round waits for the answers of servers.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,9 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RESEND: Duration = Duration::from_mins(1);
 /// How long receivers are given when it stops.
 const FLUSH: Duration = Duration::from_secs(10);
-/// The caches that a prune of all prunes.
-const PRUNED: [CacheKind; 5] =
-    [CacheKind::Build, CacheKind::Fuzz, CacheKind::Mod, CacheKind::Toolchain, CacheKind::Vcs];
+/// Whether it answers over HTTP, and where in place of the settings' address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Serving {
+    /// It does not.
+    Not,
+    /// It does.
+    At(Option<SocketAddr>),
+}
 
 /// Ticks.
 pub(crate) struct Ticker<'a> {
@@ -43,8 +47,8 @@ pub(crate) struct Ticker<'a> {
     results: Receiver<Done>,
     sampler: Sampler,
     notifier: Notifier,
-    runs: Runs,
-    dues: Dues,
+    pub(super) runs: Runs,
+    pub(super) dues: Dues,
     /// What is wrong with the settings that were to be read again.
     pub(super) bad_settings: Option<String>,
     resent: Option<Instant>,
@@ -116,11 +120,11 @@ impl<'a> Ticker<'a> {
         })
     }
 
-    /// Until it is stopped; with HTTP where `listen` is given.
-    pub(crate) fn forever(mut self, listen: Option<Option<SocketAddr>>) -> Result<Exit, CliError> {
-        let server = match listen {
-            Some(address) => Some(serve::start(self.base, self.recorder, address)?),
-            None => None,
+    /// Until it is stopped.
+    pub(crate) fn forever(mut self, serving: &Serving) -> Result<Exit, CliError> {
+        let server = match serving {
+            Serving::At(address) => Some(serve::start(self.base, self.recorder, *address)?),
+            Serving::Not => None,
         };
         let mut reload = Reload::new(&self.base.resolved());
         let trace = new_trace();
@@ -137,7 +141,7 @@ impl<'a> Ticker<'a> {
                 self.reload(&mut reload);
             }
             self.tick()?;
-            watchdog(&self.base.live.know().ready.is_some());
+            watchdog(self.base.live.know().ready.is_some());
             let every = self.base.settings().daemon.schedule.sample;
             self.wait_until(begun + every);
         }
@@ -248,7 +252,9 @@ impl<'a> Ticker<'a> {
         for notice in alerts::notices(tellings, self.recorder.host(), now) {
             self.notifier.send(&notice);
         }
-        sick.into_iter().for_each(|sick| self.give(Job::Respond(Box::new(sick))));
+        for sick in sick {
+            self.give(Job::Respond(Box::new(sick)));
+        }
     }
 
     /// Whether an alert is one to be answered.
@@ -269,7 +275,7 @@ impl<'a> Ticker<'a> {
         Some(Sick { cache: alert.cache.clone(), score: Some(score), held })
     }
 
-    fn note_run(&mut self, what: &str, now: Time) {
+    pub(super) fn note_run(&mut self, what: &str, now: Time) {
         self.runs.note(what, now);
         let all: Vec<(&str, i64)> = self.runs.all().map(|(w, at)| (w, at.unix_nanos())).collect();
         self.recorder.keep("runs", serde_json::to_string(&all).unwrap_or_default());
@@ -299,98 +305,7 @@ impl<'a> Ticker<'a> {
         });
     }
 
-    /// Hands out what is due.
-    fn trigger(&mut self) {
-        let settings = self.base.settings();
-        let now = larder_fs::now();
-        let mut asked: Vec<String> = Vec::new();
-        if let Some(state) = &settings.state {
-            asked.extend(hooks::taken(state));
-        }
-        for wish in std::mem::take(&mut self.base.live.know().wishes) {
-            match wish {
-                Wish::Run(name) => asked.push(name),
-                // Whoever approved it is waited for no longer than this.
-                Wish::Plans => {}
-            }
-        }
-        for name in asked {
-            self.prune_all(&Trigger::Hook(name));
-        }
-        if self.dues.prune(now, self.recorder) {
-            self.prune_all(&Trigger::Schedule);
-        }
-        if self.dues.verify(now, self.recorder) {
-            self.give(Job::Verify { trigger: Trigger::Schedule });
-        }
-        let watch = &settings.daemon.watch;
-        let restraint = Restraint { cool_down: watch.cool_down, per_day: watch.per_day };
-        let samples: Vec<_> = self.base.live.know().samples.values().cloned().collect();
-        for sample in samples {
-            let Some(trigger) = of_sample(&sample, watch.on_budget, watch.free_below) else {
-                continue;
-            };
-            // Only what has rules can be pruned by them.
-            let job = self.job_for(&sample.cache, trigger);
-            let Some(job) = job else { continue };
-            if self.runs.may(&sample.cache, restraint, now).is_ok() {
-                self.note_run(&sample.cache, now);
-                self.give(job);
-            }
-        }
-    }
-
-    fn job_for(&self, cache: &str, trigger: Trigger) -> Option<Job> {
-        if let Some(name) = cache.strip_prefix("redis:") {
-            let settings = self.base.settings();
-            let redis = settings.redis.iter().find(|redis| redis.name == name)?;
-            let cache = cache.to_owned();
-            return (!redis.clean.is_empty()).then_some(Job::PruneRedis { cache, trigger });
-        }
-        let kind: CacheKind = cache.parse().ok()?;
-        PRUNED.contains(&kind).then(|| Job::Prune { caches: vec![kind], trigger })
-    }
-
-    fn prune_all(&mut self, trigger: &Trigger) {
-        let now = larder_fs::now();
-        PRUNED.iter().for_each(|cache| self.note_run(cache.name(), now));
-        self.give(Job::Prune { caches: PRUNED.to_vec(), trigger: trigger.clone() });
-        for redis in self.base.settings().redis {
-            if !redis.clean.is_empty() {
-                let cache = format!("redis:{}", redis.name);
-                self.note_run(&cache, now);
-                self.give(Job::PruneRedis { cache, trigger: trigger.clone() });
-            }
-        }
-    }
-
-    /// Plans that were approved go ahead in their hours.
-    fn apply_approved(&mut self) {
-        let settings = self.base.settings();
-        let Some(state) = &settings.state else { return };
-        let window = settings.daemon.watch.window;
-        let zone = jiff::tz::TimeZone::system();
-        if window.is_some_and(|window| !window.holds(larder_fs::now(), &zone)) {
-            return;
-        }
-        for waiting in waiting::list(state) {
-            if waiting.approval == larder_core::check::Approval::Given
-                && self.dues.begin(&waiting.plan.id)
-            {
-                self.give(Job::Apply(Box::new(waiting)));
-            }
-        }
-    }
-
-    /// No limit outlives its time, whoever set it.
-    fn lift_overdue(&mut self) {
-        let context = self.base.context(&["watch"]);
-        let tell = |event| self.recorder.event(event, Severity::Info);
-        throttles::lift_overdue(&context, &tell);
-        self.base.live.know().throttles = throttles::in_force(&context);
-    }
-
-    fn give(&mut self, job: Job) {
+    pub(super) fn give(&mut self, job: Job) {
         let name = job.name();
         match self.jobs.try_send(job) {
             Ok(()) => self.waiting_jobs += 1,
@@ -483,8 +398,8 @@ impl<'a> Ticker<'a> {
 }
 
 /// Tells systemd that it is ready, once it is, and that it is alive.
-fn watchdog(ready: &bool) {
-    if *ready {
+fn watchdog(ready: bool) {
+    if ready {
         // Without systemd there is nobody to tell.
         let _ =
             sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]);

@@ -119,7 +119,9 @@ impl<'a> Worker<'a> {
             // What could go and what is wrong is another now.
             self.scan(&trace);
         }
-        told.into_iter().for_each(|told| self.tell(Done::Told(told)));
+        for told in told {
+            self.tell(Done::Told(told));
+        }
     }
 
     fn scan(&self, trace: &str) {

@@ -120,7 +120,13 @@ fn repository(sandbox: &GoSandbox) -> PathBuf {
         assert!(output.status.success(), "git {args:?}: {output:?}");
     };
     git(&["init", "-q", "-b", "main"]);
-    for (name, value) in [("user.name", "t"), ("user.email", "t@example.test")] {
+    // The last two have been in the way of go commands.
+    for (name, value) in [
+        ("user.name", "t"),
+        ("user.email", "t@example.test"),
+        ("safe.bareRepository", "explicit"),
+        ("log.decorate", "full"),
+    ] {
         git(&["config", "--global", name, value]);
     }
     let url = format!("url.file://{}.insteadOf", at.display());

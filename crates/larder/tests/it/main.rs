@@ -14,6 +14,10 @@ mod flow;
 mod flow_clean;
 mod flow_download;
 mod flow_download_sums;
+#[cfg(unix)]
+mod flow_go_scripts;
+#[cfg(unix)]
+mod flow_go_sumdb;
 mod flow_heal;
 mod flow_json;
 mod flow_kill;
