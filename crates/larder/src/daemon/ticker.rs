@@ -234,9 +234,10 @@ impl<'a> Ticker<'a> {
             let alert = &telling.alert;
             let reasons: Vec<&str> = alert.reasons.iter().map(|r| r.text.as_str()).collect();
             let ended = telling.occasion == larder_core::Occasion::Cleared;
-            let message = match ended {
-                true => format!("{} is over", alert.name),
-                false => format!("{}: {}", alert.name, reasons.join("; ")),
+            let message = if ended {
+                format!("{} is over", alert.name)
+            } else {
+                format!("{}: {}", alert.name, reasons.join("; "))
             };
             let mut step = Step::new(alerts::event_kind(telling.occasion), &trace, message)
                 .of(&alert.cache)
