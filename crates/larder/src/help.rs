@@ -133,8 +133,7 @@ In the production profile larder watch writes plans and waits for somebody to ap
 
 Examples:
   larder plans
-  larder apply 7f3a -n    read one
-  larder approve 7f3a     let it go ahead";
+  larder approve 7f3a     read one, and let it go ahead";
 
 pub(crate) const HEALTH: &str = "\
 A Redis: 50 points for hits, 20 for memory, 30 for latency. A cache of Go's: 30 for its budget, 20

@@ -41,6 +41,5 @@ fn render(plans: &[Waiting], screen: &Screen) -> String {
             format!("{}{by}", state(waiting.approval)).into(),
         ]);
     }
-    table.render(screen.width, DIM)
-        + "\nRead one: larder apply ID -n   Let it go ahead: larder approve ID\n"
+    table.render(screen.width, DIM) + "\nRead one and decide: larder approve ID\n"
 }

@@ -237,7 +237,12 @@ impl<'a> Ticker<'a> {
         for telling in &tellings {
             let alert = &telling.alert;
             let reasons: Vec<&str> = alert.reasons.iter().map(|r| r.text.as_str()).collect();
-            let message = format!("{}: {}", alert.name, reasons.join("; "));
+            let ended = telling.occasion == larder_core::Occasion::Cleared;
+            let message = if ended {
+                format!("{} is over", alert.name)
+            } else {
+                format!("{}: {}", alert.name, reasons.join("; "))
+            };
             let mut step = Step::new(alerts::event_kind(telling.occasion), &trace, message)
                 .of(&alert.cache)
                 .with("notice", &telling.id)
@@ -245,7 +250,6 @@ impl<'a> Ticker<'a> {
             if let Some(score) = alert.score {
                 step = step.with("score", score);
             }
-            let ended = telling.occasion == larder_core::Occasion::Cleared;
             self.recorder.say(step.bad(if ended { Severity::Info } else { alert.severity }));
         }
         let sick: Vec<Sick> = tellings.iter().filter_map(|t| self.sick(t, now)).collect();
