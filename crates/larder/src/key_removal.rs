@@ -129,17 +129,15 @@ pub(crate) fn apply(
     manner: &Manner,
 ) -> Result<Exit, CliError> {
     let looked = look_again(context, &plan.keys)?;
-    let (checked, approval) = checked(context, file, plan, &looked.0)?;
+    // A plan is read before it is approved.
     if manner.dry_run {
         context.printer.show(
-            || PlanDoc::from(checked.plan()),
-            || {
-                render_plan::preview(checked.plan(), &context.screen())
-                    + render_plan::nothing(checked.plan())
-            },
+            || PlanDoc::from(&plan),
+            || render_plan::preview(&plan, &context.screen()) + render_plan::nothing(&plan),
         );
         return Ok(Exit::Done);
     }
+    let (checked, approval) = checked(context, file, plan, &looked.0)?;
     for one in &looked.0 {
         not_everything(&one.target, &one.item.selection, manner.force)?;
     }

@@ -1,5 +1,6 @@
 //! `larder apply`.
 
+use larder_core::check::Approval;
 use larder_engine::{Profile, cycle};
 
 use crate::args::ApplyArgs;
@@ -21,7 +22,11 @@ pub(crate) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliEr
         let manner = Manner::new(&args.pace, &args.remove);
         return key_removal::apply(context, &file, plan, &manner);
     }
-    let approval = file.approval(context.settings().profile == Profile::Production);
+    let approval = match file.approval(context.settings().profile == Profile::Production) {
+        // A plan is read before it is approved.
+        Approval::Missing if args.remove.dry_run => Approval::Given,
+        approval => approval,
+    };
     let world = bridge::world(context)?;
     let config = bridge::config(context);
     let options = removal::options(context, &args.remove, approval);

@@ -34,8 +34,17 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Told {
     pub cache: String,
     pub text: String,
-    /// What to type next.
+    /// What somebody has to type.
     pub command: Option<String>,
+    /// What takes it back.
+    pub undo: Option<String>,
+}
+
+impl Told {
+    /// Something that was done.
+    fn done(cache: &str, text: String, undo: Option<String>) -> Self {
+        Self { cache: cache.to_owned(), text, command: None, undo }
+    }
 }
 
 impl Run<'_> {
@@ -105,7 +114,19 @@ impl Run<'_> {
             self.say(self.step("nothing-to-clean", "nothing is to go"));
             return Ok(Vec::new());
         }
-        let path = waiting::put(context.state_folder()?, plan)?;
+        let state = context.state_folder()?;
+        let fresh = context.settings().plan_max_age / 2;
+        let same = waiting::list(state).into_iter().find(|waiting| {
+            let age = context.now.since(waiting.plan.created_at);
+            waiting.plan.request == plan.request && age < fresh
+        });
+        if let Some(waiting) = same {
+            // Whoever was told of it finds it under the name that was told.
+            let text = format!("plan {} waits already", waiting.plan.id);
+            self.say(self.step("plan-still-waits", text).plan(&waiting.plan.id));
+            return Ok(Vec::new());
+        }
+        let path = waiting::put(state, plan)?;
         let bytes = plan.total().allocated.0
             + plan.keys.iter().map(|item| item.estimated_bytes).sum::<u64>();
         let text = format!(
@@ -118,7 +139,7 @@ impl Run<'_> {
         let cache = plan.items.first().map(|item| item.cache.name().to_owned());
         let cache = cache.or_else(|| plan.keys.first().map(|item| item.cache.clone()));
         let command = Some(format!("larder approve {}", plan.id));
-        Ok(vec![Told { cache: cache.unwrap_or_default(), text, command }])
+        Ok(vec![Told { cache: cache.unwrap_or_default(), text, command, undo: None }])
     }
 
     /// Records what went from each cache.
@@ -150,9 +171,11 @@ impl Run<'_> {
             self.say(step);
             let at = larder_fs::now();
             let mut known = self.base.live.know();
-            known.cleaned(cache.name(), bytes, failed, at, outcome.duration);
-            let command = outcome.trash_id.as_ref().map(|id| format!("larder trash restore {id}"));
-            told.push(Told { cache: cache.name().to_owned(), text, command });
+            // What lies in the trash takes as much of the disk as before.
+            let freed = if outcome.trash_id.is_some() { 0 } else { bytes };
+            known.cleaned(cache.name(), freed, failed, at, outcome.duration);
+            let undo = outcome.trash_id.as_ref().map(|id| format!("larder trash restore {id}"));
+            told.push(Told::done(cache.name(), text, undo));
         }
         for failed in &outcome.failed {
             let message = format!("{}: {}", failed.subject, failed.error);
@@ -218,8 +241,8 @@ impl Run<'_> {
         for event in history_keep::key_events(&worked, self.trace) {
             let cache = event.cache.clone().unwrap_or_default();
             let freed = event.get(FREED_BYTES).and_then(|text| text.parse().ok()).unwrap_or(0);
-            let command = event.get("trash_id").map(|id| format!("larder trash restore {id}"));
-            told.push(Told { cache: cache.clone(), text: event.message.clone(), command });
+            let undo = event.get("trash_id").map(|id| format!("larder trash restore {id}"));
+            told.push(Told::done(&cache, event.message.clone(), undo));
             let mut known = self.base.live.know();
             known.cleaned(&cache, freed, false, event.at, worked.took);
             drop(known);

@@ -249,8 +249,8 @@ fn unusual(recorder: &Recorder<'_>, sample: &Sample, now: Time) -> Vec<String> {
 
 /// What was done, or waits, as a notice.
 pub(crate) fn report(told: Told, host: &str, now: Time) -> Notice {
-    let name = if told.text.contains("waits for approval") { "PlanWaits" } else { "CacheCleaned" };
-    let Told { cache, text, command } = told;
+    let name = if told.command.is_some() { "PlanWaits" } else { "CacheCleaned" };
+    let Told { cache, text, command, undo } = told;
     let alert = Alert {
         name: name.to_owned(),
         cache: cache.clone(),
@@ -263,7 +263,7 @@ pub(crate) fn report(told: Told, host: &str, now: Time) -> Notice {
         trend: String::new(),
         command,
         frees: None,
-        done: Vec::new(),
+        done: undo.map(|undo| format!("undo: {undo}")).into_iter().collect(),
         details: Vec::new(),
     };
     Notice {

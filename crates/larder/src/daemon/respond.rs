@@ -73,7 +73,7 @@ fn looked(run: &Run<'_>, sick: &Sick, context: &Context<'_>) -> Result<Found, Cl
     for decision in decide(&offences, &allowed, sick.held) {
         match decision {
             Decision::Throttle { user, offence } => {
-                found.done = throttle(run, context, &target, &user, &offence)?;
+                found.done = throttle(run, context, &target, &user, &offence);
             }
             Decision::Leave { offence, why } => {
                 let message = format!("{} is left: {why}", offence.sentence());
@@ -131,24 +131,24 @@ fn throttle(
     target: &RedisTarget,
     user: &str,
     offence: &Offence,
-) -> Result<Option<String>, CliError> {
+) -> Option<String> {
     let length = target.settings.respond.throttle_for;
     let tell = |event| run.recorder.event(event, Severity::Warning);
     if let Err(error) = throttles::limit_user(context, target, user, length, run.trace, &tell) {
         let message = format!("{}: {}", offence.sentence(), error.what);
         let step = Step::new("throttle-failed", run.trace, message).of(&target.cache);
         run.recorder.say(with_evidence(step, offence).bad(Severity::Warning));
-        return Ok(None);
+        return None;
     }
     let until = context.now.plus(length);
     let message = format!("user {user} is limited for {}", larder_core::time::Typed(length));
     let step = Step::new("throttled", run.trace, message).of(&target.cache).bad(Severity::Warning);
     run.recorder.say(with_evidence(step, offence));
-    Ok(Some(format!(
+    Some(format!(
         "user {user} limited until {} (larder unthrottle {} --user {user})",
         clock(until),
         target.cache
-    )))
+    ))
 }
 
 /// `14:32`, in local time.

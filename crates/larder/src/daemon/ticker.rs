@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
 /// How long receivers are given when it stops.
-const FLUSH: Duration = Duration::from_secs(10);
+const FLUSH: Duration = Duration::from_secs(5);
 /// Whether it answers over HTTP, and where in place of the settings' address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Serving {
