@@ -51,7 +51,9 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
         (None, Mode::Once { trigger }) => return hooks::leave(&state, trigger, printer),
         (None, _) => return Err(lock::taken(&state)),
     };
-    hooks::accept(&state);
+    if matches!(mode, Mode::Once { .. }) {
+        hooks::accept(&state);
+    }
     let recorder = record::Recorder::open(&base, &state)?;
     let (jobs, inbox) = mpsc::sync_channel(work::QUEUE);
     let (results, done) = mpsc::channel();
@@ -63,6 +65,10 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
             Mode::Watch => ticker.forever(None),
             Mode::Serve { listen } => ticker.forever(Some(*listen)),
         });
+        if ticked.is_err() {
+            // A job that waits for builds would hold up the end for as long as they go on.
+            base.meter.stop();
+        }
         // The queue is gone with the ticker, so the worker ends after what it is at.
         if working.join().is_err() {
             return Err(CliError::new(Exit::Partly, "the work broke off by a defect of larder"));
