@@ -52,7 +52,9 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
         (None, Mode::Once { trigger }) => return hooks::leave(&state, trigger.as_deref(), printer),
         (None, _) => return Err(lock::taken(&state)),
     };
-    hooks::accept(&state);
+    if matches!(mode, Mode::Once { .. }) {
+        hooks::accept(&state);
+    }
     let recorder = record::Recorder::open(&base, &state)?;
     let (jobs, inbox) = mpsc::sync_channel(work::QUEUE);
     let (results, done) = mpsc::channel();
@@ -64,6 +66,10 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
             Mode::Watch => ticker.forever(&Serving::Not),
             Mode::Serve { listen } => ticker.forever(&Serving::At(*listen)),
         });
+        if ticked.is_err() {
+            // A job that waits for builds would hold up the end for as long as they go on.
+            base.meter.stop();
+        }
         // The queue is gone with the ticker, so the worker ends after what it is at.
         if working.join().is_err() {
             return Err(CliError::new(Exit::Partly, "the work broke off by a defect of larder"));

@@ -57,6 +57,17 @@ impl Dues {
     pub(crate) fn begin(&mut self, id: &str) -> bool {
         self.begun.insert(id.to_owned())
     }
+
+    /// Nothing is being worked at: a plan that still waits had to wait for another larder, and is
+    /// handed out again.
+    pub(crate) fn rest(&mut self) {
+        self.begun.clear();
+    }
+
+    /// The same dues by new settings; what was handed out stays handed out.
+    pub(crate) fn renewed(&mut self, base: &Base<'_>, recorder: &Recorder<'_>) -> Self {
+        Self { begun: std::mem::take(&mut self.begun), ..Self::new(base, recorder) }
+    }
 }
 
 fn key(name: &str) -> String {

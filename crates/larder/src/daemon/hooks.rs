@@ -33,7 +33,7 @@ pub(crate) fn check(name: &str) -> Result<(), CliError> {
     check_name(name).map_err(|why| CliError::usage(format!("--trigger: {why}")))
 }
 
-/// Forgets what was left for a daemon that is no more: this one goes through the cycle anyhow.
+/// Forgets what was left for a daemon that is no more: a single run goes through the cycle anyhow.
 pub(crate) fn accept(state: &Path) {
     taken(state);
 }

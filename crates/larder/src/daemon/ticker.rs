@@ -100,8 +100,9 @@ impl<'a> Ticker<'a> {
         self.until_idle();
         self.judge();
         let trigger = trigger.map_or(Trigger::Once, |name| Trigger::Hook(name.to_owned()));
-        self.prune_all(&trigger);
+        // First, or what was approved would be planned once more.
         self.apply_approved();
+        self.prune_all(&trigger);
         self.until_idle();
         self.measure(patience)?;
         self.judge();
@@ -179,8 +180,8 @@ impl<'a> Ticker<'a> {
         }
         self.take_results();
         self.judge();
-        self.trigger();
         self.apply_approved();
+        self.trigger();
         self.lift_overdue();
         if over(self.resent, RESEND) {
             self.resent = Some(now);
@@ -336,7 +337,12 @@ impl<'a> Ticker<'a> {
                     self.base.live.know().board.note(&cache, done, details);
                 }
             }
-            Done::Ended => self.waiting_jobs = self.waiting_jobs.saturating_sub(1),
+            Done::Ended => {
+                self.waiting_jobs = self.waiting_jobs.saturating_sub(1);
+                if self.waiting_jobs == 0 {
+                    self.dues.rest();
+                }
+            }
         }
     }
 
@@ -379,7 +385,7 @@ impl<'a> Ticker<'a> {
             Ok(()) => {
                 reload.watch(&self.base.resolved());
                 self.bad_settings = None;
-                self.dues = Dues::new(self.base, self.recorder);
+                self.dues = self.dues.renewed(self.base, self.recorder);
                 self.recorder.say(Step::new("reloaded", &trace, "settings were read again"));
                 match Notifier::start(self.base, self.recorder, None) {
                     Ok(new) => {
