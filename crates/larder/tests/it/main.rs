@@ -7,6 +7,8 @@ mod files;
 mod flow;
 mod flow_clean;
 mod flow_download;
+#[cfg(unix)]
+mod flow_expire;
 mod flow_heal;
 mod flow_json;
 mod flow_kill;
