@@ -196,7 +196,8 @@ mod tests {
         let mut lot = Lot(11);
         // A fifth of the things are of the kind, of sizes from 0 to 100: 10 each over all.
         let held = (0..500).filter(|_| {
-            let drawn = (0..2000).filter_map(|_| (lot.next() < 0.2).then(|| lot.next() * 100.0));
+            let of_the_kind = (0..2000).filter(|_| lot.next() < 0.2).count();
+            let drawn = (0..of_the_kind).map(|_| lot.next() * 100.0);
             let mean = drawn.collect::<Figures>().among(2000).mean(false);
             mean.low <= 10.0 && 10.0 <= mean.high
         });

@@ -259,7 +259,6 @@ fn bad_input_is_an_error_that_tells_no_password() {
         (&["expire", "redis:sessions", "--resume", "--ttl", "1h"], 2),
         (&["expire", "redis:sessions", "--resume"], 2),
         (&["expire", "build", "--match", "x", "--ttl", "1h"], 2),
-        (&["du", "redis:sessions"], 2),
     ] {
         let ran = home.run(args);
         ran.ends(code);

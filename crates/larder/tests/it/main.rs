@@ -15,6 +15,8 @@ mod flow_clean;
 mod flow_download;
 mod flow_download_sums;
 #[cfg(unix)]
+mod flow_expire;
+#[cfg(unix)]
 mod flow_go_scripts;
 #[cfg(unix)]
 mod flow_go_sumdb;
