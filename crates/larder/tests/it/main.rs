@@ -29,6 +29,8 @@ mod flow_plan;
 mod flow_prune;
 #[cfg(unix)]
 mod flow_redis;
+#[cfg(unix)]
+mod flow_redis_audit;
 mod flow_trash;
 mod flow_trend;
 mod flow_verify;
