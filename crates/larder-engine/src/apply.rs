@@ -19,7 +19,7 @@ use larder_go::mod_remove::{self, NotRemoved};
 use larder_go::{build_clean, trim};
 
 use crate::config::Config;
-use crate::error::EngineError;
+use crate::error::{EngineError, chain};
 use crate::plan::live_since;
 use crate::scan::held_toolchains;
 use crate::world::{Root, World};
@@ -268,15 +268,4 @@ impl Work<'_> {
         let failed = Failed { subject: subject.to_string(), error: error.into() };
         self.outcome.failed.push(failed);
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

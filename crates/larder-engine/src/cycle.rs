@@ -96,14 +96,10 @@ pub fn apply_plan(
     meter: &Meter,
 ) -> Result<Outcome, EngineError> {
     let started = Instant::now();
-    let mut caches: Vec<CacheKind> = plan.items.iter().map(|item| item.cache).collect();
-    caches.sort_unstable();
-    caches.dedup();
-    let _locks = lock(world, config, &caches, options, meter)?;
-    let checked = checked(world, config, plan, options)?;
-    let before = measure(world, &caches, meter);
-    let mut outcome = apply(&checked, &hands(world, config, options, meter))?;
-    report(world, &caches, Some(before), &mut outcome);
+    let held = Held::new(world, config, plan, options, meter)?;
+    let before = measure(world, &held.caches, meter);
+    let mut outcome = apply(&held.plan, &hands(world, config, options, meter))?;
+    report(world, &held.caches, Some(before), &mut outcome);
     outcome.duration = started.elapsed();
     Ok(outcome)
 }
@@ -118,15 +114,34 @@ pub fn mend(
     meter: &Meter,
 ) -> Result<Outcome, EngineError> {
     let started = Instant::now();
-    let mut caches: Vec<CacheKind> = plan.items.iter().map(|item| item.cache).collect();
-    caches.sort_unstable();
-    caches.dedup();
-    let _locks = lock(world, config, &caches, options, meter)?;
-    let checked = checked(world, config, plan, options)?;
+    let held = Held::new(world, config, plan, options, meter)?;
     let mends = Hands { mends: true, ..hands(world, config, options, meter) };
-    let mut outcome = apply(&checked, &mends)?;
+    let mut outcome = apply(&held.plan, &mends)?;
     outcome.duration = started.elapsed();
     Ok(outcome)
+}
+
+/// A plan that is checked, with its caches locked until this is dropped.
+struct Held {
+    plan: CheckedPlan,
+    caches: Vec<CacheKind>,
+    _locks: Vec<FileLock>,
+}
+
+impl Held {
+    fn new(
+        world: &World,
+        config: &Config,
+        plan: Plan,
+        options: &Options,
+        meter: &Meter,
+    ) -> Result<Self, EngineError> {
+        let mut caches: Vec<CacheKind> = plan.items.iter().map(|item| item.cache).collect();
+        caches.sort_unstable();
+        caches.dedup();
+        let locks = lock(world, config, &caches, options, meter)?;
+        Ok(Self { plan: checked(world, config, plan, options)?, caches, _locks: locks })
+    }
 }
 
 /// The check alone: whether a plan could be applied now.

@@ -2,7 +2,8 @@
 //!
 //! Which versions: those that `go mod download` without arguments fetches in each project
 //! (`cmd/go/internal/modcmd/download.go`), and the toolchains that the projects select. go.sum
-//! files are read and never changed to fit what was found.
+//! files are never changed to fit what was found; lines that they lack are added where the go
+//! command adds them (`download_sums.rs`).
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use larder_core::Meter;
 use larder_fs::Dir;
-use larder_go::go_sum::{GoSum, GoSumError};
+use larder_go::go_sum::ReadError;
 use larder_go::module_path::ModuleVersion;
 use larder_go::needs::{self, FetchGoMod, Needs, NeedsError, Project};
 use larder_go::toolchain;
@@ -19,8 +20,10 @@ use larder_modules::{
 };
 
 use crate::config::Config;
-use crate::error::EngineError;
-use crate::net::{Net, NetError};
+use crate::download_sums::Sums;
+use crate::error::{EngineError, chain};
+use crate::net::{Net, NetError, most_jobs};
+use crate::project_sums;
 use crate::world::World;
 
 /// What is to be downloaded.
@@ -43,6 +46,8 @@ pub struct Report {
     pub done: Vec<(ModuleVersion, Fetched)>,
     /// `.mod` files that were fetched for the module graph alone, sorted.
     pub go_mods: Vec<ModuleVersion>,
+    /// go.sum and go.work.sum files, and how many lines were added to each.
+    pub sums: Vec<(PathBuf, usize)>,
     /// What is not, sorted.
     pub failed: Vec<Failure>,
     /// Bytes that came in.
@@ -56,7 +61,7 @@ pub struct Report {
 /// Something that was not downloaded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Failure {
-    /// `module@version`, or a project.
+    /// `module@version`, a project or a go.sum file.
     pub subject: String,
     /// In one sentence.
     pub error: String,
@@ -95,10 +100,10 @@ pub enum DownloadError {
     /// GOPROXY or GOSUMDB cannot be used.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// A go.sum cannot be understood.
+    /// A go.sum cannot be read or understood.
     #[error(transparent)]
-    GoSum(#[from] GoSumError),
-    /// A go.sum cannot be read, or the cache cannot be made.
+    GoSum(#[from] ReadError),
+    /// The cache cannot be made.
     #[error("cannot use {}", path.display())]
     Io {
         /// What.
@@ -115,13 +120,6 @@ impl From<NeedsError> for DownloadError {
     }
 }
 
-/// As many versions at a time as the go command takes (`runtime.GOMAXPROCS`).
-pub fn most_jobs(world: &World) -> usize {
-    let set = world.environment.var("GOMAXPROCS").and_then(|text| text.to_str()?.parse().ok());
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    set.filter(|jobs| *jobs > 0).unwrap_or_else(cores)
-}
-
 /// Whether the projects and the network's settings can be read at all, before anything is removed
 /// or fetched. Nothing is written.
 pub fn check(
@@ -132,9 +130,9 @@ pub fn check(
 ) -> Result<(), DownloadError> {
     let Some(dir) = world.gomodcache.to_act_on()? else { return Ok(()) };
     Net::new(world, config, dir, 1)?;
-    let found = needs::needs(roots, dir, &world.go, meter)?;
+    let found = needs::needs_of_download(roots, dir, &world.go, None, meter)?;
     for project in &found.projects {
-        read_sums(project)?;
+        project_sums::read(project)?;
     }
     Ok(())
 }
@@ -149,8 +147,9 @@ pub fn run(
     let started = Instant::now();
     let dir = open(world)?;
     // Once without the network: what cannot be parsed is found before anything is fetched.
-    let first = needs::needs(&wanted.roots, &dir, &world.go, meter)?;
-    let sums = first.projects.iter().map(read_sums).collect::<Result<_, _>>()?;
+    let first = needs::needs_of_download(&wanted.roots, &dir, &world.go, None, meter)?;
+    let sums = first.projects.iter().map(|project| project_sums::read(project).map(ProjectSums));
+    let sums = sums.collect::<Result<_, _>>()?;
     let most = most_jobs(world);
     let jobs = wanted.jobs.map_or(most, |jobs| jobs.clamp(1, most));
     let mut net = Net::new(world, config, &dir, jobs)?;
@@ -160,23 +159,31 @@ pub fn run(
         let fetcher = net.fetcher(&dir, &proof, LOCK_WAIT, meter);
         graph(&fetcher, (world, wanted), &dir, &mut report, meter)?
     };
+    // The numbers are those of the first look, whatever was added meanwhile.
+    let numbered: Vec<(usize, &Project)> = needs
+        .projects
+        .iter()
+        .filter_map(|project| {
+            let same = |p: &Project| p.dir == project.dir && p.display == project.display;
+            Some((first.projects.iter().position(same)?, project))
+        })
+        .collect();
     let mut versions: Vec<ModuleVersion> = toolchains(world, &needs);
-    for project in &needs.projects {
-        // The numbers are those of the first look, whatever was added meanwhile.
-        let same = |p: &Project| p.dir == project.dir && p.display == project.display;
-        if let Some(number) = first.projects.iter().position(same) {
-            for module in &project.downloads {
-                proof.want(module, number);
-            }
+    for &(number, project) in &numbered {
+        for module in &project.downloads {
+            proof.want(module, number);
         }
         versions.extend(project.downloads.iter().cloned());
         report.projects.push((project.display.clone(), project.downloads.len()));
     }
     versions.sort();
     versions.dedup();
+    let sums = Sums { proof: &proof, modcache: &dir, wait: config.wait, meter };
+    sums.after_graph(&numbered, &mut report);
     let all = download(&net.fetcher(&dir, &proof, LOCK_WAIT, meter), &versions, jobs);
     report.done = all.done;
     report.fail(all.failed);
+    sums.after_all(&numbered, &mut report);
     report.bytes = meter.bytes();
     report.complete = !meter.stopped();
     report.failed.sort();
@@ -204,29 +211,19 @@ impl Report {
     }
 }
 
-fn kind(error: &VersionError) -> FailureKind {
-    match error {
-        VersionError::Unproven { why, .. } => match **why {
-            Unproven::Unknown(_) => FailureKind::Unreachable,
-            Unproven::Mismatch { .. } | Unproven::Security(_) => FailureKind::Mismatch,
-        },
-        VersionError::Fetch(FetchError::Unreachable { .. }) => FailureKind::Unreachable,
-        _ => FailureKind::Other,
+pub(crate) fn kind_of(why: &Unproven) -> FailureKind {
+    match why {
+        Unproven::Unknown(_) => FailureKind::Unreachable,
+        Unproven::Mismatch { .. } | Unproven::Security(_) => FailureKind::Mismatch,
     }
 }
 
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
+fn kind(error: &VersionError) -> FailureKind {
+    match error {
+        VersionError::Unproven { why, .. } => kind_of(why),
+        VersionError::Fetch(FetchError::Unreachable { .. }) => FailureKind::Unreachable,
+        _ => FailureKind::Other,
     }
-    text
 }
 
 /// Follows the module graphs, `.mod` files fetched on the way.
@@ -238,12 +235,13 @@ fn graph(
     meter: &Meter,
 ) -> Result<Needs, DownloadError> {
     let go_mods = GoMods { fetcher, done: Mutex::default() };
-    let needs = needs::needs_fetching(&wanted.roots, dir, &world.go, Some(&go_mods), meter)?;
+    let needs = needs::needs_of_download(&wanted.roots, dir, &world.go, Some(&go_mods), meter)?;
     let done = go_mods.done.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut told: Vec<String> = Vec::new();
     for (module, answer) in done {
         match answer {
-            Ok(()) => report.go_mods.push(module),
+            Ok(true) => report.go_mods.push(module),
+            Ok(false) => {}
             Err(error) => {
                 told.push(chain(&error));
                 report.fail(vec![(module, error)]);
@@ -265,13 +263,14 @@ fn graph(
 /// Fetches `.mod` files and remembers how that went.
 struct GoMods<'a> {
     fetcher: &'a Fetcher<'a>,
-    done: Mutex<Vec<(ModuleVersion, Result<(), VersionError>)>>,
+    /// Each with whether it came from elsewhere.
+    done: Mutex<Vec<(ModuleVersion, Result<bool, VersionError>)>>,
 }
 
 impl FetchGoMod for GoMods<'_> {
     fn fetch(&self, module: &ModuleVersion) -> Result<Vec<u8>, String> {
         let (answer, record) = match self.fetcher.go_mod(module) {
-            Ok(text) => (Ok(text), Ok(())),
+            Ok((text, fetched)) => (Ok(text), Ok(fetched)),
             Err(error) => (Err(chain(&error)), Err(error)),
         };
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,18 +286,6 @@ fn open(world: &World) -> Result<Dir, DownloadError> {
     let failed = |source| DownloadError::Io { path: root.path.clone(), source };
     std::fs::create_dir_all(&root.path).map_err(failed)?;
     Dir::open_root(&root.path).map_err(failed)
-}
-
-fn read_sums(project: &Project) -> Result<ProjectSums, DownloadError> {
-    let mut sums = Vec::new();
-    for path in &project.sums {
-        match std::fs::read(path) {
-            Ok(text) => sums.push(GoSum::parse(path, &text)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(DownloadError::Io { path: path.clone(), source }),
-        }
-    }
-    Ok(ProjectSums(sums))
 }
 
 /// The toolchains that the go command would fetch here (`cmd/go/internal/toolchain/select.go`).

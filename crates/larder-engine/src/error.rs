@@ -58,15 +58,9 @@ pub enum EngineError {
         #[source]
         source: io::Error,
     },
-    /// A go.sum cannot be understood, so nothing can be held against it.
-    #[error("cannot use {}", path.display())]
-    GoSum {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: larder_go::go_sum::GoSumError,
-    },
+    /// A go.sum cannot be read or understood, so nothing can be held against it.
+    #[error(transparent)]
+    GoSum(#[from] larder_go::go_sum::ReadError),
     /// The network cannot be used with these settings.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -76,4 +70,18 @@ pub enum EngineError {
     /// Ctrl-C before anything was removed.
     #[error("interrupted; nothing was removed")]
     Interrupted,
+}
+
+/// An error with its causes in one line; a cause that the line says already is not said twice.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = cause.source();
+    }
+    text
 }

@@ -18,7 +18,7 @@ use larder_core::{CacheKind, Meter, Outcome};
 
 use crate::config::Config;
 use crate::cycle::Options;
-use crate::error::EngineError;
+use crate::error::{EngineError, chain};
 use crate::heal_clues::{Clues, clues};
 use crate::trash;
 use crate::verify::{self, Verified, Wanted};
@@ -289,17 +289,4 @@ fn are(bad: usize) -> String {
 /// The folder at or above `folder` that has a go.mod.
 fn project_of(folder: &std::path::Path) -> Option<PathBuf> {
     folder.ancestors().find(|dir| dir.join("go.mod").is_file()).map(PathBuf::from)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -92,3 +92,8 @@ pub fn apply(
     };
     Ok(larder_redis::change(deployment, options, hands.work, hands.checkpoint))
 }
+
+/// This machine's name, as plans and notices carry it.
+pub fn host() -> String {
+    crate::host::name()
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use larder_core::Meter;
 use larder_fs::Dir;
+use larder_go::goflags;
 use larder_modules::{
     Expect, Fetcher, GoCommand, NetOptions, NetSettings, Proxies, Reach, SettingsError, SumDb,
     SumDbError,
@@ -51,10 +52,7 @@ impl Net {
         let gopath = world.go.gopath.first().cloned().unwrap_or_default();
         let reach = Reach::Network(proxies.clone());
         let database = SumDb::new(&settings, modcache, &gopath, reach)?;
-        let words = &world.go.goflags.value;
-        let writable = words
-            .split_whitespace()
-            .any(|flag| matches!(flag.trim_start_matches('-'), "modcacherw" | "modcacherw=true"));
+        let writable = goflags::is_set(&world.go.goflags.value, "modcacherw");
         Ok(Self { settings, proxies, database, go: go_command(world, config, modcache), writable })
     }
 
@@ -78,10 +76,12 @@ impl Net {
     }
 }
 
-/// As many connections to a host as the go command would have: one for each core
-/// (`cmd/go/internal/modcmd/download.go`, `runDownload`).
-pub fn default_jobs() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// As many versions at a time as the go command takes, and so many connections to a host
+/// (`cmd/go/internal/modcmd/download.go`, `runDownload`; `runtime.GOMAXPROCS`).
+pub fn most_jobs(world: &World) -> usize {
+    let set = world.environment.var("GOMAXPROCS").and_then(|text| text.to_str()?.parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    set.filter(|jobs| *jobs > 0).unwrap_or_else(cores)
 }
 
 fn go_command(world: &World, config: &Config, modcache: &Dir) -> Result<GoCommand, String> {

@@ -11,13 +11,13 @@ use larder_fs::Dir;
 use larder_go::h1::H1;
 use larder_go::mod_list;
 use larder_go::mod_names::download_folder;
-use larder_go::mod_verify::ProjectSum;
+use larder_go::mod_verify::{NO_ZIPHASH, ProjectSum};
 use larder_go::module_path::ModuleVersion;
 use larder_go::module_zip::Scratch;
 use larder_modules::{Expect, Fetcher, ProjectSums, Proof, Unproven, VersionError};
 
 use crate::config::Config;
-use crate::net::{Net, default_jobs};
+use crate::net::{Net, most_jobs};
 use crate::world::World;
 
 /// Fetches again what was removed, and rewrites lists; marks what is mended.
@@ -31,7 +31,11 @@ pub(crate) fn refetch(
 ) {
     let Some((dir, _)) = world.gomodcache.modules() else { return };
     rewrite_lists(dir, config, bad, meter);
-    let wanted = versions(bad);
+    let mut wanted = versions(bad);
+    wanted.extend(bad.iter().filter(|bad| lacks_ziphash(bad)).filter_map(|bad| {
+        let (path, version) = bad.subject.rsplit_once('@')?;
+        Some((ModuleVersion::new(path, version), true))
+    }));
     if wanted.is_empty() && !bad.iter().any(contradicted_go_mod) {
         return;
     }
@@ -39,7 +43,7 @@ pub(crate) fn refetch(
     for bad in bad.iter_mut().filter(|bad| needs_fetching(bad)) {
         bad.fixed = false;
     }
-    let mut net = match Net::new(world, config, dir, default_jobs()) {
+    let mut net = match Net::new(world, config, dir, most_jobs(world)) {
         Ok(net) => net,
         Err(error) => {
             for module in wanted.keys() {
@@ -109,6 +113,14 @@ fn contradicted_go_mod(bad: &Bad) -> bool {
         && bad.path.file_name().is_none_or(|name| name != "go.mod")
 }
 
+/// A zip without its hash, which is made from it; nothing has to go.
+fn lacks_ziphash(bad: &Bad) -> bool {
+    bad.check == Check::Ziphash
+        && bad.removes.is_empty()
+        && bad.cache.root() == RootKind::GoModCache
+        && bad.found == NO_ZIPHASH
+}
+
 /// A leftover is mended by its removal alone.
 fn needs_fetching(bad: &Bad) -> bool {
     matches!(bad.cache, CacheKind::Mod | CacheKind::Toolchain)
@@ -118,7 +130,8 @@ fn needs_fetching(bad: &Bad) -> bool {
 
 fn mark(bad: &mut [Bad], module: &ModuleVersion) {
     let subject = module.to_string();
-    for bad in bad.iter_mut().filter(|bad| bad.subject == subject && needs_fetching(bad)) {
+    let mended = |bad: &&mut Bad| needs_fetching(bad) || lacks_ziphash(bad);
+    for bad in bad.iter_mut().filter(|bad| bad.subject == subject).filter(mended) {
         bad.fixed = true;
     }
 }
@@ -140,6 +153,8 @@ fn rewrite_lists(dir: &Dir, config: &Config, bad: &mut [Bad], meter: &Meter) {
 fn trusted(bad: &[Bad]) -> HashMap<ModuleVersion, H1> {
     let zip_is_good = |bad: &Bad| {
         matches!(bad.check, Check::Folder | Check::Ziphash)
+            // Where nothing was there to hold it against, it has to be proven.
+            && bad.found != NO_ZIPHASH
             && bad.cache.root() == RootKind::GoModCache
             && !bad.removes.iter().any(|path| path.extension().is_some_and(|e| e == "zip"))
     };

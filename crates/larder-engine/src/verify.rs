@@ -140,10 +140,14 @@ pub fn mend(
             items(dir, bad, &mut plan.items);
         }
     }
-    // Lists and go.mod files are mended in place, so there nothing has to go first.
+    // Lists, go.mod files and missing hashes are mended in place, so nothing has to go first.
     let in_place = |one: &Verified| {
         one.cache == CacheKind::Mod
-            && one.found.bad.iter().any(|bad| matches!(bad.check, Check::List | Check::GoSum))
+            && one
+                .found
+                .bad
+                .iter()
+                .any(|bad| matches!(bad.check, Check::List | Check::GoSum | Check::Ziphash))
     };
     if plan.items.is_empty() && !verified.iter().any(in_place) {
         return Ok(None);

@@ -3,8 +3,6 @@
 //! Without `--roots` the settings' roots are taken as far as they can be read; folders that were
 //! asked for must be readable, so that a check that did not happen is not taken for one.
 
-use std::path::{Path, PathBuf};
-
 use larder_core::{Meter, Verification};
 use larder_fs::Dir;
 use larder_go::go_sum::GoSum;
@@ -15,6 +13,7 @@ use larder_modules::SumDb;
 use crate::config::Config;
 use crate::error::EngineError;
 use crate::net::Net;
+use crate::project_sums;
 use crate::verify::Wanted;
 use crate::world::World;
 
@@ -67,8 +66,12 @@ pub(crate) fn sums(
     dir: &Dir,
 ) -> Result<Vec<ProjectSum>, EngineError> {
     let mut all = Vec::new();
-    for project in &wanted.projects {
-        all.extend(read(project, &project.display().to_string())?);
+    for folder in &wanted.projects {
+        let display = folder.display().to_string();
+        for name in ["go.sum", "go.work.sum"] {
+            let sum = GoSum::read(&folder.join(name))?;
+            all.extend(sum.map(|sum| ProjectSum { project: display.clone(), sum }));
+        }
     }
     let asked = !wanted.roots.is_empty();
     let roots = if asked { &wanted.roots } else { &config.roots };
@@ -81,28 +84,13 @@ pub(crate) fn sums(
         Err(_) => return Ok(all),
     };
     for project in &needs.projects {
-        match read(&project.dir, &project.display) {
-            Ok(sums) => all.extend(sums),
-            Err(error) if asked => return Err(error),
-            Err(_) => {}
-        }
+        let sums = match project_sums::read(project) {
+            Ok(sums) => sums,
+            Err(error) if asked => return Err(error.into()),
+            Err(_) => continue,
+        };
+        let display = &project.display;
+        all.extend(sums.into_iter().map(|sum| ProjectSum { project: display.clone(), sum }));
     }
     Ok(all)
-}
-
-/// The go.sum and the go.work.sum of a project, as far as it has them.
-fn read(dir: &Path, display: &str) -> Result<Vec<ProjectSum>, EngineError> {
-    let mut sums = Vec::new();
-    for name in ["go.sum", "go.work.sum"] {
-        let path: PathBuf = dir.join(name);
-        let content = match std::fs::read(&path) {
-            Ok(content) => content,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(EngineError::Read { path, source }),
-        };
-        let sum = GoSum::parse(&path, &content)
-            .map_err(|source| EngineError::GoSum { path: path.clone(), source })?;
-        sums.push(ProjectSum { project: display.to_owned(), sum });
-    }
-    Ok(sums)
 }

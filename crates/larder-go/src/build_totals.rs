@@ -12,6 +12,7 @@ use larder_fs::{Dir, Kind, Links, Meta, Skip, Visitor, WalkOptions, walk};
 
 use crate::build_age::Ages;
 use crate::build_layout::{ROOT_FILES, STAGED, shard_of};
+use crate::hex;
 
 /// One part of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,9 +126,9 @@ enum Shape {
 
 fn shape(shard: u8, name: &OsStr) -> Shape {
     let name = name.as_encoded_bytes();
-    let Some((hex, rest)) = name.split_at_checked(64) else { return Shape::Foreign };
+    let Some((id, rest)) = name.split_at_checked(64) else { return Shape::Foreign };
     let digit = |c: &u8| c.is_ascii_digit() || (b'a'..=b'f').contains(c);
-    if !hex.iter().all(digit) || hex[..2] != HEX[usize::from(shard)] {
+    if !id.iter().all(digit) || id[..2] != hex::PAIRS[usize::from(shard)] {
         return Shape::Foreign;
     }
     match rest {
@@ -137,18 +138,6 @@ fn shape(shard: u8, name: &OsStr) -> Shape {
         _ => Shape::Foreign,
     }
 }
-
-/// Each folder's name, so that none is made for every file.
-const HEX: [[u8; 2]; 256] = {
-    let digits = b"0123456789abcdef";
-    let mut names = [[0; 2]; 256];
-    let mut at = 0;
-    while at < 256 {
-        names[at] = [digits[at / 16], digits[at % 16]];
-        at += 1;
-    }
-    names
-};
 
 impl Sums<'_> {
     fn size(&self, meta: &Meta) -> Size {

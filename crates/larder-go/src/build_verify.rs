@@ -10,8 +10,8 @@
 //! normal (an action whose output was trimmed, an output that no action names) is counted and not
 //! called bad; what was written to a moment ago is looked at again before it is called bad, so a
 //! running build raises no alarm. It streams: memory is 16 bytes an entry, and access times stay.
-//! Leaves out: fuzzing corpora, which have no names to be held against, and mending; what would
-//! mend is said in [`Bad::removes`].
+//! Leaves out: fuzzing corpora, where go takes any file and passes over what it cannot parse; and
+//! mending: what would mend is said in [`Bad::removes`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -26,6 +26,29 @@ pub struct Folder {
     pub bytes: u64,
 }
 
+impl Folder {
+    /// Leaves out the go.mod files beside `_go.mod` in a toolchain, which the go command copies
+    /// there when it first runs it (`cmd/go/internal/toolchain/select.go`).
+    pub(crate) fn without_copies(&mut self) {
+        let originals: Vec<(String, FileHash)> = self
+            .files
+            .iter()
+            .filter_map(|(name, hash)| {
+                Some((format!("{}/go.mod", name.strip_suffix("/_go.mod")?), *hash))
+            })
+            .collect();
+        if originals.is_empty() {
+            return;
+        }
+        self.files.retain(|file| !originals.contains(file));
+        let mut summer = Summer::default();
+        for (name, hash) in &self.files {
+            summer.add(name.clone(), *hash);
+        }
+        self.h1 = summer.finish();
+    }
+}
+
 /// A file or folder that could not be read, or a name that is not UTF-8.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {}", .path.display())]

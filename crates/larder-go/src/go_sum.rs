@@ -5,6 +5,7 @@
 //! `h1:` are kept as they are, for Go ignores what it does not know.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::h1::H1;
@@ -31,7 +32,33 @@ pub struct GoSumError {
     pub words: usize,
 }
 
+/// A go.sum cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It cannot be understood.
+    #[error(transparent)]
+    Malformed(#[from] GoSumError),
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
 impl GoSum {
+    /// Reads a file; `None` where it is not there.
+    pub fn read(path: &Path) -> Result<Option<Self>, ReadError> {
+        match std::fs::read(path) {
+            Ok(content) => Ok(Some(Self::parse(path, &content)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(ReadError::Io { path: path.to_owned(), source }),
+        }
+    }
+
     /// Reads the content of the file at `path`, which is only named in errors.
     pub fn parse(path: &Path, content: &[u8]) -> Result<Self, GoSumError> {
         let mut sum = Self { path: path.to_owned(), hashes: HashMap::new() };

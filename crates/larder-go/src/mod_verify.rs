@@ -17,12 +17,15 @@ use larder_core::{Bad, CacheKind, Check, Meter, Target, Unverifiable, Verificati
 use larder_fs::Dir;
 
 use crate::go_sum::GoSum;
+use crate::leftovers::Leftover;
 use crate::mod_list;
 use crate::mod_names::{Part, TOOLCHAIN_MODULE, download_folder};
 use crate::mod_scan::{ModScan, ModVersion, ScanOptions, scan};
 use crate::module_path::ModuleVersion;
 use crate::module_zip::Scratch;
 use crate::vcs::VcsRepo;
+
+pub use crate::mod_verify_version::NO_ZIPHASH;
 
 /// The go.sum or go.work.sum of a project.
 #[derive(Debug)]
@@ -152,7 +155,18 @@ impl ModVerify<'_> {
 
     /// Leftovers, and what the walk could not enter.
     fn rest(&self, scan: &ModScan, all: &mut Verification) {
-        for leftover in scan.leftovers.iter().filter(|leftover| !leftover.locked) {
+        // Where the hash of its zip is missing, a folder goes with that.
+        let told: Vec<PathBuf> = all
+            .bad
+            .iter()
+            .filter(|bad| bad.check != Check::Leftover)
+            .flat_map(|bad| &bad.removes)
+            .cloned()
+            .collect();
+        let untold =
+            |leftover: &&Leftover| leftover.target.paths().iter().any(|p| !told.contains(p));
+        let free = scan.leftovers.iter().filter(|leftover| !leftover.locked);
+        for leftover in free.filter(untold) {
             let removes = leftover.target.paths();
             let path = removes.first().map_or_else(PathBuf::new, |path| self.full(path));
             // A half-made folder is a version, and was counted as one.

@@ -26,6 +26,9 @@ use crate::module_zip::{Content, ModuleZip, Scratch, ZipError};
 /// The longest `.info`, `.ziphash` or `.mod` that is read, in bytes (`MaxGoMod`).
 const MOST: usize = 16 << 20;
 
+/// What is found where a zip has no `.ziphash` beside it.
+pub const NO_ZIPHASH: &str = "nothing";
+
 /// So many files are named of a folder that differs.
 const MOST_DIFFERENCES: usize = 10;
 
@@ -234,7 +237,7 @@ impl<'a, 's> Looking<'a, 's> {
             Ok(mut folder) => {
                 self.found.bytes += folder.bytes;
                 if self.module.path == TOOLCHAIN_MODULE {
-                    without_copies(&mut folder);
+                    folder.without_copies();
                 }
                 Some(folder)
             }
@@ -334,13 +337,23 @@ impl<'a, 's> Looking<'a, 's> {
         };
         let by_majority =
             [parts.ziphash, zip, folder].into_iter().flatten().find(|h| agree(*h) > 1);
-        let right = expected.or(by_majority);
+        // Go believes a zip without a hash beside it once its own proof is found.
+        let alone = zip.filter(|_| !self.version.parts.has(Part::Ziphash));
+        let right = expected.or(by_majority).or(alone);
         if let (Some(zip), Some(ziphash)) = (zip, parts.ziphash)
             && zip != ziphash
         {
             let path = if right == Some(zip) { self.path(Part::Ziphash) } else { path };
             let (expected, is) = if right == Some(zip) { (zip, ziphash) } else { (ziphash, zip) };
             self.bad(Check::Ziphash, path, expected.to_string(), is.to_string());
+        }
+        if let (Some(zip), None) = (zip, parts.ziphash)
+            && !self.version.parts.has(Part::Ziphash)
+            && !self.version.locked
+        {
+            // Go's own verification fails on that.
+            let path = self.path(Part::Ziphash);
+            self.bad(Check::Ziphash, path, zip.to_string(), NO_ZIPHASH.to_owned());
         }
         if let Some(found) = &parts.folder {
             self.compare_folder(found, folder, right.or(parts.ziphash).or(zip), parts);
@@ -403,7 +416,9 @@ impl<'a, 's> Looking<'a, 's> {
         let wrong = |hash: Option<H1>| right.is_none() || hash != right;
         let odd = self.found.bad[before..].iter().any(|bad| bad.check == Check::Folder);
         let mut removes = Vec::new();
-        if self.version.extracted.is_some() && (wrong(folder) || odd) {
+        // What is half made goes as a leftover.
+        let whole = self.version.extracted.is_some() && !has(Part::Partial);
+        if whole && (wrong(folder) || odd) {
             removes.extend(extracted_path(&self.module.path, &self.module.version));
         }
         for (part, hash) in CONTENT.into_iter().zip([zip, ziphash]) {
@@ -475,25 +490,4 @@ impl<'a, 's> Looking<'a, 's> {
 fn goes(bad: &Bad) -> bool {
     matches!(bad.check, Check::ZipRules | Check::Ziphash | Check::Folder | Check::ChecksumDatabase)
         && bad.path.extension().is_none_or(|extension| extension != "mod")
-}
-
-/// The go.mod files beside `_go.mod` in a toolchain, which the go command copies there when it
-/// first runs it (`cmd/go/internal/toolchain/select.go`).
-fn without_copies(folder: &mut Folder) {
-    let originals: Vec<(String, FileHash)> = folder
-        .files
-        .iter()
-        .filter_map(|(name, hash)| {
-            Some((format!("{}/go.mod", name.strip_suffix("/_go.mod")?), *hash))
-        })
-        .collect();
-    if originals.is_empty() {
-        return;
-    }
-    folder.files.retain(|file| !originals.contains(file));
-    let mut summer = crate::h1::Summer::default();
-    for (name, hash) in &folder.files {
-        summer.add(name.clone(), *hash);
-    }
-    folder.h1 = summer.finish();
 }

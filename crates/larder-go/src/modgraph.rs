@@ -82,6 +82,8 @@ pub(crate) struct Graph {
     /// The newest version met of each path.
     selected: Vec<Option<NodeId>>,
     met: Vec<bool>,
+    /// Whose requirements are part of the graph.
+    read: Vec<bool>,
     /// By pruning: what has been queued before.
     queued: [Vec<bool>; 3],
     queue: Vec<(NodeId, Pruning)>,
@@ -100,6 +102,7 @@ impl Graph {
             roots,
             selected: Vec::new(),
             met: Vec::new(),
+            read: Vec::new(),
             queued: [Vec::new(), Vec::new(), Vec::new()],
             queue: Vec::new(),
             waiting: Vec::new(),
@@ -157,6 +160,7 @@ impl Graph {
             self.problem(why);
             return;
         }
+        *slot(&mut self.read, node.number()) = true;
         let next = if pruning == Pruning::Unpruned || !summary.pruned {
             Pruning::Unpruned
         } else {
@@ -263,6 +267,16 @@ impl Graph {
         let met =
             (0_u32..).zip(&self.met).filter(|(_, met)| **met).map(|(id, _)| NodeId::numbered(id));
         self.downloads(store, met)
+    }
+
+    /// Every version whose requirements are part of the graph, after replacement.
+    pub(crate) fn read(&self, store: &Store) -> Vec<NodeId> {
+        let read = (0_u32..).zip(&self.read).filter(|(_, read)| **read);
+        read.filter_map(|(id, _)| match self.origin(store, NodeId::numbered(id)) {
+            Origin::Cache(actual) => Some(actual),
+            Origin::Folder(_) => None,
+        })
+        .collect()
     }
 
     /// The build list without the main modules, after replacement: what is downloaded.

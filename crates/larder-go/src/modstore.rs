@@ -80,9 +80,9 @@ pub(crate) struct Store {
     read: HashMap<Origin, Result<Summary, String>>,
 }
 
-/// Where the `.mod` of a version comes from that is not in the cache.
+/// Where the `.mod` of a version comes from.
 pub trait FetchGoMod: Sync {
-    /// Its text, proven and put into the cache; an error in one phrase.
+    /// Its text, proven and in the cache from now on; an error in one phrase.
     fn fetch(&self, module: &ModuleVersion) -> Result<Vec<u8>, String>;
 }
 
@@ -91,7 +91,7 @@ pub trait FetchGoMod: Sync {
 pub(crate) struct Library<'a> {
     /// `cache/download` of the module cache, where there is one.
     pub(crate) download: Option<&'a Dir>,
-    /// Who is asked for what is not there.
+    /// Who is asked instead.
     pub(crate) fetch: Option<&'a dyn FetchGoMod>,
 }
 
@@ -137,6 +137,15 @@ impl Store {
     pub(crate) fn module_version(&self, node: NodeId) -> ModuleVersion {
         let (path, version) = &self.nodes[node.0 as usize];
         ModuleVersion::new(self.path_name(*path), &**version)
+    }
+
+    /// Each once, in the order of [`ModuleVersion`].
+    pub(crate) fn sorted(&self, mut nodes: Vec<NodeId>) -> Vec<ModuleVersion> {
+        nodes.sort_unstable();
+        nodes.dedup();
+        let mut versions: Vec<_> = nodes.into_iter().map(|id| self.module_version(id)).collect();
+        versions.sort();
+        versions
     }
 
     pub(crate) fn path_of(&self, node: NodeId) -> PathId {
@@ -230,17 +239,13 @@ impl Store {
             Origin::Cache(node) => {
                 let (path, version) = &self.nodes[node.0 as usize];
                 let path = self.path_name(*path);
-                match (read_cached(path, version, folders), fetch) {
-                    (Ok(Some(summary)), _) => Ok(summary),
-                    (Ok(None), None) => {
-                        Err(format!("the go.mod of {path}@{version} is not in the module cache"))
-                    }
-                    (Ok(None) | Err(_), Some(fetch)) => {
-                        let text = fetch.fetch(&ModuleVersion::new(path, &**version))?;
-                        parse_summary(&Path::new(path).join(format!("{version}.mod")), &text)
-                    }
-                    (Err(error), None) => Err(error),
+                if let Some(fetch) = fetch {
+                    let text = fetch.fetch(&ModuleVersion::new(path, &**version))?;
+                    return parse_summary(&Path::new(path).join(format!("{version}.mod")), &text);
                 }
+                read_cached(path, version, folders)?.ok_or_else(|| {
+                    format!("the go.mod of {path}@{version} is not in the module cache")
+                })
             }
             Origin::Folder(folder) => {
                 let file = self.folders[folder as usize].join("go.mod");

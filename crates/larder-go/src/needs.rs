@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use larder_core::Meter;
 use larder_fs::Dir;
 
+use crate::goflags;
 use crate::gomod::{self, GoMod};
 use crate::gowork::{self, GoWork};
 use crate::locate::GoEnv;
@@ -20,16 +21,17 @@ pub use crate::modstore::FetchGoMod;
 use crate::modstore::{Library, NodeId, Store};
 use crate::module_path::ModuleVersion;
 pub use crate::project_files::NeedsError;
-use crate::project_files::{self, ProjectFile, ProjectFiles};
+use crate::project_files::{self, ProjectFile, ProjectFiles, Role};
 use crate::toolchain::{self, Selector};
-use crate::vendoring::{is_vendored_module, is_vendored_workspace, mod_flag};
+use crate::vendoring::{is_vendored_module, is_vendored_workspace};
 
 /// A main module or a workspace, and what it needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Project {
     /// The folder of its go.mod or go.work.
     pub dir: PathBuf,
-    /// What a person would call it: `~/src/api`, and `~/src/go.work` for a workspace.
+    /// What a person would call it: `~/src/api`, and `~/src/go.work` for a workspace or
+    /// `~/src/api/alt.mod` where GOFLAGS has `-modfile`.
     pub display: String,
     /// The main module's path; none for a workspace.
     pub module: Option<String>,
@@ -48,8 +50,26 @@ pub struct Project {
     /// What `go mod download` fetches for it, sorted: from go 1.17 on the versions selected for
     /// what its go.mod requires, else the build list (`cmd/go/internal/modcmd/download.go`).
     pub downloads: Vec<ModuleVersion>,
-    /// Its go.sum, or the go.work.sum and the members' go.sum files, whether or not they are there.
+    /// The versions whose go.mod its module graph reads, sorted.
+    pub graph: Vec<ModuleVersion>,
+    /// Its go.sum, or the go.work.sum and then the members' go.sum files, whether or not they are
+    /// there.
     pub sums: Vec<PathBuf>,
+    /// Which lines `go mod download` adds to the first of these.
+    pub adds: Adds,
+}
+
+/// What `go mod download` without arguments adds to a go.sum where it is missing there
+/// (`cmd/go/internal/modcmd/download.go`, the two calls of `WriteGoMod`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adds {
+    /// Nothing: here the go command works in the other mode, or wants to change go.mod first.
+    #[default]
+    Nothing,
+    /// The hashes of the go.mod files that the graph reads, before anything else is fetched.
+    GoMods,
+    /// Those and the hashes of all that was downloaded, once all of it was.
+    Everything,
 }
 
 /// A toolchain and who selects it.
@@ -133,22 +153,45 @@ pub fn needs(
     env: &GoEnv,
     meter: &Meter,
 ) -> Result<Needs, NeedsError> {
-    needs_fetching(folders, modcache, env, None, meter)
+    work_out(folders, modcache, env, (Purpose::Keeping, None), meter)
 }
 
-/// As [`needs`]; a `.mod` that is not in the cache is asked of `fetch`.
-pub fn needs_fetching(
+/// As [`needs`], as `go mod download` sees it: a vendor folder does not count. With `fetch` every
+/// `.mod` comes from there, those in the cache too, since they have to be proven.
+pub fn needs_of_download(
     folders: &[PathBuf],
     modcache: &Dir,
     env: &GoEnv,
     fetch: Option<&dyn FetchGoMod>,
     meter: &Meter,
 ) -> Result<Needs, NeedsError> {
+    work_out(folders, modcache, env, (Purpose::Downloading, fetch), meter)
+}
+
+/// What the needs are worked out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Keeping,
+    Downloading,
+}
+
+fn work_out(
+    folders: &[PathBuf],
+    modcache: &Dir,
+    env: &GoEnv,
+    (purpose, fetch): (Purpose, Option<&dyn FetchGoMod>),
+    meter: &Meter,
+) -> Result<Needs, NeedsError> {
     let files = project_files::find(folders, env, meter)?;
-    let mut work = Work { env, store: Store::default(), plans: Vec::new() };
+    let mut work = Work { env, purpose, store: Store::default(), plans: Vec::new() };
     for file in &files.mods {
-        let parsed = gomod::parse_main(&file.dir.join("go.mod"), &file.text)?;
-        work.add_module(file, &parsed);
+        let parsed = gomod::parse_main(&file.path, &file.text);
+        match (file.role, purpose) {
+            // Go does not look at it, but a build without that flag does.
+            (Role::Hidden, Purpose::Downloading) => {}
+            (Role::Hidden, Purpose::Keeping) if parsed.is_err() => {}
+            _ => work.add_module(file, &parsed?),
+        }
     }
     for file in &files.works {
         let parsed = gowork::parse(&file.path, &file.text)?;
@@ -167,32 +210,38 @@ struct Plan {
     written: Vec<NodeId>,
     /// Whether those alone are enough to build with (go 1.17 or later).
     pruned: bool,
-    /// go.sum files, which name everything that the project ever met.
-    sums: Vec<PathBuf>,
     /// In no order, and some more than once.
     found: Vec<NodeId>,
     /// In no order.
     downloads: Vec<NodeId>,
+    /// In no order.
+    read: Vec<NodeId>,
     whole: BTreeSet<String>,
 }
 
 struct Work<'a> {
     env: &'a GoEnv,
+    purpose: Purpose,
     store: Store,
     plans: Vec<(Plan, Option<Roots>)>,
 }
 
 impl Work<'_> {
     fn add_module(&mut self, file: &ProjectFile, parsed: &GoMod) {
-        let flag = mod_flag(&self.env.goflags.value);
+        let flag = goflags::value(&self.env.goflags.value, "mod");
         let owned = |text: &Option<std::borrow::Cow<str>>| text.as_deref().map(str::to_owned);
         let mut plan = Plan::new(Project {
-            display: self.env.display(&file.dir),
+            display: self.env.display(match file.role {
+                Role::Alternate => &file.path,
+                Role::Own | Role::Hidden => &file.dir,
+            }),
             dir: file.dir.clone(),
             module: owned(&parsed.module),
             go: owned(&parsed.go),
             toolchain: owned(&parsed.toolchain),
-            vendored: is_vendored_module(&file.dir, parsed.go.as_deref(), flag),
+            vendored: self.purpose == Purpose::Keeping
+                && is_vendored_module(&file.dir, parsed.go.as_deref(), flag),
+            sums: vec![file.path.with_extension("sum")],
             ..Project::default()
         });
         if plan.project.vendored {
@@ -201,7 +250,9 @@ impl Work<'_> {
         }
         let mut main = main_module(&mut self.store, parsed);
         plan.pruned = main.pruned;
-        plan.sums = vec![file.dir.join("go.sum")];
+        if parsed.go.is_some() && project_files::workspace_of(&file.dir, self.env).is_none() {
+            plan.project.adds = Adds::GoMods;
+        }
         plan.note_unresolved(parsed);
         plan.written.clone_from(&main.require);
         let exclude: HashSet<NodeId> =
@@ -224,21 +275,29 @@ impl Work<'_> {
     }
 
     fn add_workspace(&mut self, file: &ProjectFile, parsed: &GoWork) -> Result<(), NeedsError> {
-        let flag = mod_flag(&self.env.goflags.value);
+        let flag = goflags::value(&self.env.goflags.value, "mod");
         let owned = |text: &Option<std::borrow::Cow<str>>| text.as_deref().map(str::to_owned);
         let mut plan = Plan::new(Project {
             display: self.env.display(&file.path),
             dir: file.dir.clone(),
             go: owned(&parsed.go),
             toolchain: owned(&parsed.toolchain),
-            vendored: is_vendored_workspace(&file.dir, parsed.go.as_deref(), flag),
+            vendored: self.purpose == Purpose::Keeping
+                && is_vendored_workspace(&file.dir, parsed.go.as_deref(), flag),
+            sums: vec![file.path.with_extension("work.sum")],
             ..Project::default()
         });
+        let members: Vec<PathBuf> = (parsed.uses.iter())
+            .map(|used| crate::locate::clean(&file.dir.join(&**used)))
+            .collect();
+        plan.project.sums.extend(members.iter().map(|dir| dir.join("go.sum")));
         if plan.project.vendored {
             self.plans.push((plan, None));
             return Ok(());
         }
-        plan.sums = vec![file.path.with_extension("work.sum")];
+        if project_files::workspace_of(&file.dir, self.env).is_some_and(|path| path == file.path) {
+            plan.project.adds = Adds::Everything;
+        }
         let mut roots = Roots {
             mains: Vec::new(),
             workspace: true,
@@ -247,9 +306,8 @@ impl Work<'_> {
             replace: Replacements::default(),
         };
         roots.work_replace.add(&mut self.store, &parsed.replace, &file.dir);
-        for used in &parsed.uses {
-            let dir = crate::locate::clean(&file.dir.join(&**used));
-            self.add_member(&dir, &mut plan, &mut roots)?;
+        for dir in &members {
+            self.add_member(dir, &mut plan, &mut roots)?;
         }
         self.plans.push((plan, Some(roots)));
         Ok(())
@@ -269,7 +327,6 @@ impl Work<'_> {
         let file = ProjectFile::read(&path)?;
         let parsed = gomod::parse_main(&path, &file.text)?;
         plan.note_unresolved(&parsed);
-        plan.sums.push(dir.join("go.sum"));
         roots.exclude.extend(parsed.exclude.iter().map(|pair| self.store.pair(pair)));
         roots.replace.add(&mut self.store, &parsed.replace, dir);
         roots.mains.push(main_module(&mut self.store, &parsed));
@@ -316,16 +373,9 @@ impl Work<'_> {
             let by = project.display.clone();
             let names = selector.select(project.go.as_deref(), project.toolchain.as_deref());
             toolchains.extend(names.into_iter().map(|name| ToolchainNeed { name, by: by.clone() }));
-            plan.found.sort_unstable();
-            plan.found.dedup();
-            project.needed = plan.found.iter().map(|id| self.store.module_version(*id)).collect();
-            project.needed.sort();
-            plan.downloads.sort_unstable();
-            plan.downloads.dedup();
-            let downloads = plan.downloads.iter().map(|id| self.store.module_version(*id));
-            project.downloads = downloads.collect();
-            project.downloads.sort();
-            project.sums = plan.sums;
+            project.needed = self.store.sorted(plan.found);
+            project.downloads = self.store.sorted(plan.downloads);
+            project.graph = self.store.sorted(plan.read);
             project.whole_modules = plan.whole.into_iter().collect();
             needs.projects.push(plan.project);
         }
@@ -344,9 +394,9 @@ impl Plan {
             graph: None,
             written: Vec::new(),
             pruned: false,
-            sums: Vec::new(),
             found: Vec::new(),
             downloads: Vec::new(),
+            read: Vec::new(),
             whole: BTreeSet::new(),
         }
     }
@@ -377,6 +427,7 @@ impl Plan {
         } else {
             graph.build_list(store)
         };
+        self.read = graph.read(store);
         self.found.extend(graph.build_list(store));
         self.found.extend(graph.actual(store, &self.written));
         if missing.is_empty() {
@@ -391,7 +442,8 @@ impl Plan {
             return;
         }
         self.whole.extend(graph.paths().map(|path| store.path_name(path).to_owned()));
-        for sum in &self.sums {
+        // go.sum files name everything that the project ever met.
+        for sum in &self.project.sums {
             let text = std::fs::read_to_string(sum).unwrap_or_default();
             let paths = text.lines().filter_map(|line| line.split(' ').next());
             self.whole.extend(paths.filter(|path| !path.is_empty()).map(str::to_owned));

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use larder_core::Meter;
 
+use crate::goflags;
 use crate::gomod_lexer::ParseError;
 use crate::locate::{GoEnv, clean};
 
@@ -51,6 +52,19 @@ pub(crate) struct ProjectFile {
     pub(crate) dir: PathBuf,
     /// The whole file.
     pub(crate) text: String,
+    /// How the go command uses it.
+    pub(crate) role: Role,
+}
+
+/// How a go.mod is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// As its folder's go.mod.
+    Own,
+    /// Not at all, as `-modfile` names another one.
+    Hidden,
+    /// In place of the go.mod, by `-modfile`.
+    Alternate,
 }
 
 impl ProjectFile {
@@ -59,7 +73,7 @@ impl ProjectFile {
         let bytes = std::fs::read(file).map_err(unreadable)?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let dir = file.parent().unwrap_or(Path::new("/")).to_path_buf();
-        Ok(Self { path: file.to_path_buf(), dir, text })
+        Ok(Self { path: file.to_path_buf(), dir, text, role: Role::Own })
     }
 }
 
@@ -106,11 +120,29 @@ pub(crate) fn find(
     if set.is_absolute() && set.is_file() {
         found.works.push(set.to_path_buf());
     }
-    Ok(ProjectFiles {
-        mods: read_each(found.mods)?,
-        works: read_each(found.works)?,
-        unreadable: found.unreadable,
-    })
+    let mut mods = read_each(found.mods)?;
+    add_alternates(&mut mods, env)?;
+    Ok(ProjectFiles { mods, works: read_each(found.works)?, unreadable: found.unreadable })
+}
+
+/// The files that `-modfile` puts in the place of go.mod, as if the go command ran in the module's
+/// folder (`cmd/go/internal/modload/init.go`, `modFilePath`). In a workspace that makes no sense.
+fn add_alternates(mods: &mut Vec<ProjectFile>, env: &GoEnv) -> Result<(), NeedsError> {
+    let flag = goflags::value(&env.goflags.value, "modfile");
+    // Go refuses other names, so nothing is built with them.
+    let Some(name) = flag.filter(|name| name.strip_suffix(".mod").is_some()) else { return Ok(()) };
+    let mut alternates = Vec::new();
+    for own in mods.iter_mut() {
+        let path = own.dir.join(name);
+        if path == own.path || !path.is_file() || workspace_of(&own.dir, env).is_some() {
+            continue;
+        }
+        own.role = Role::Hidden;
+        let dir = own.dir.clone();
+        alternates.push(ProjectFile { dir, role: Role::Alternate, ..ProjectFile::read(&path)? });
+    }
+    mods.extend(alternates);
+    Ok(())
 }
 
 /// Reads each file once, however it was reached.
@@ -124,6 +156,16 @@ fn read_each(mut files: Vec<PathBuf>) -> Result<Vec<ProjectFile>, NeedsError> {
 /// The nearest file of this name above a folder, itself included (`modload.findModuleRoot`).
 fn enclosing(folder: &Path, name: &str) -> Option<PathBuf> {
     folder.ancestors().map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// The go.work that a go command in this folder works with
+/// (`cmd/go/internal/modload/init.go`, `FindGoWork`).
+pub(crate) fn workspace_of(folder: &Path, env: &GoEnv) -> Option<PathBuf> {
+    match env.gowork.value.as_str() {
+        "" | "auto" => enclosing(folder, "go.work"),
+        "off" => None,
+        path => Some(PathBuf::from(path)),
+    }
 }
 
 /// Folders that hold Go files but no projects of anybody.

@@ -4,17 +4,6 @@ use std::path::Path;
 
 use crate::semver;
 
-/// The value of `-mod` among the flags for every go command; the last one counts.
-pub(crate) fn mod_flag(goflags: &str) -> Option<&str> {
-    goflags
-        .split_whitespace()
-        .filter_map(|flag| {
-            let flag = flag.trim_matches(['\'', '"']);
-            flag.strip_prefix("--mod=").or_else(|| flag.strip_prefix("-mod="))
-        })
-        .next_back()
-}
-
 /// For a main module: a vendor folder that was not made for a workspace, and go 1.14 or later.
 pub(crate) fn is_vendored_module(dir: &Path, go: Option<&str>, flag: Option<&str>) -> bool {
     is_vendored(dir, go, flag, false)
@@ -43,13 +32,6 @@ fn is_vendored(dir: &Path, go: Option<&str>, flag: Option<&str>, workspace: bool
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_mod_flag_counts() {
-        assert_eq!(mod_flag("-v -mod=mod '-mod=vendor' -x"), Some("vendor"));
-        assert_eq!(mod_flag("--mod=readonly"), Some("readonly"));
-        assert_eq!(mod_flag("-modcacherw -modfile=x.mod"), None);
-    }
 
     #[test]
     fn a_vendor_folder_counts_only_where_go_would_use_it() {

@@ -3,11 +3,15 @@
 //!
 //! Promises: every go.sum that names a version has to agree, so no project gets what it would
 //! refuse; where a project that wants a version does not name it, the checksum database has to
-//! vouch for it, as it would have to for that project alone. No go.sum is changed here.
+//! vouch for it, as it would have to for that project alone. No go.sum is changed here; what was
+//! proven is remembered, so that it can be told which lines one lacks.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use larder_go::go_sum::GoSum;
+use larder_go::go_sum_add::SumLine;
 use larder_go::h1::H1;
 use larder_go::module_path::ModuleVersion;
 
@@ -34,12 +38,15 @@ pub struct Proof {
     settings: NetSettings,
     /// `None` where GOSUMDB is off.
     database: Option<SumDb>,
+    /// What was asked for and found right.
+    proven: Mutex<HashMap<(ModuleVersion, String), H1>>,
 }
 
 impl Proof {
     /// Expects what these go.sum files say.
     pub fn new(projects: Vec<ProjectSums>, settings: NetSettings, database: Option<SumDb>) -> Self {
-        Self { projects, wanted_by: HashMap::new(), settings, database }
+        let proven = Mutex::default();
+        Self { projects, wanted_by: HashMap::new(), settings, database, proven }
     }
 
     /// From here on, a project that wants a version counts by itself.
@@ -59,6 +66,38 @@ impl Proof {
         lines.sort();
         lines.dedup();
         lines.concat()
+    }
+
+    /// The lines of proven hashes that the go command would add to `own`, the go.sum of a project
+    /// or the go.work.sum of a workspace. It adds none to the latter that a member has. What only
+    /// another project's go.sum vouched for, the checksum database has to vouch for here.
+    pub fn lacking(
+        &self,
+        project: usize,
+        own: &Path,
+        keys: impl IntoIterator<Item = (ModuleVersion, String)>,
+    ) -> Result<Vec<SumLine>, (ModuleVersion, Unproven)> {
+        let mut lines = Vec::new();
+        for (module, key) in keys {
+            let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(found) = proven.get(&(module.clone(), key.clone())).copied() else { continue };
+            drop(proven);
+            let hash = found.to_string();
+            let has = |sum: &GoSum| {
+                let hashes = sum.hashes(&module.path, &key);
+                if sum.path() == own { hashes.contains(&hash) } else { !hashes.is_empty() }
+            };
+            if self.projects.get(project).is_none_or(|project| project.0.iter().any(has)) {
+                continue;
+            }
+            if self.settings.needs_checksum_database(&module.path)
+                && let Err(why) = self.is_in_database(&module, &key, &hash)
+            {
+                return Err((module, why));
+            }
+            lines.push(SumLine { module: module.path, version: key, hash: found });
+        }
+        Ok(lines)
     }
 
     fn sums(&self) -> impl Iterator<Item = &GoSum> {
@@ -88,11 +127,24 @@ impl Expect for Proof {
                 });
             }
         }
-        if !self.settings.needs_checksum_database(&module.path)
-            || self.is_listed(module, key, &hash)
+        if self.settings.needs_checksum_database(&module.path)
+            && !self.is_listed(module, key, &hash)
         {
-            return Ok(());
+            self.is_in_database(module, key, &hash)?;
         }
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        proven.insert((module.clone(), key.to_owned()), found);
+        Ok(())
+    }
+}
+
+impl Proof {
+    fn is_in_database(
+        &self,
+        module: &ModuleVersion,
+        key: &str,
+        hash: &str,
+    ) -> Result<(), Unproven> {
         let Some(database) = &self.database else {
             return Err(Unproven::Unknown("GOSUMDB=off, and no go.sum can list it".to_owned()));
         };
@@ -112,7 +164,7 @@ impl Expect for Proof {
             Some(expected) => Err(Unproven::Mismatch {
                 by: database.name().to_owned(),
                 expected: expected.to_owned(),
-                found: hash,
+                found: hash.to_owned(),
             }),
             None => {
                 let why = format!("checksum database {} has no h1: hash of it", database.name());
@@ -162,6 +214,22 @@ mod tests {
         sums.want(&module, 1);
         let unknown = sums.check(&module, "v1.0.0", hash).unwrap_err();
         assert!(matches!(unknown, Unproven::Unknown(_)));
+    }
+
+    #[test]
+    fn only_what_was_proven_for_this_project_is_added() {
+        let (module, hash) = (ModuleVersion::new("a.test/m", "v1.0.0"), H1::of_go_mod(b"one"));
+        let line = format!("a.test/m v1.0.0 {hash}\n");
+        let keys = || vec![(module.clone(), "v1.0.0".to_owned())];
+        let lacking = |sums: &Proof, number| sums.lacking(number, Path::new("2"), keys());
+        let open = expected(&[("1", &line), ("2", "")], "off");
+        assert_eq!(lacking(&open, 1), Ok(Vec::new()), "nobody looked at it");
+        open.check(&module, "v1.0.0", hash).unwrap();
+        assert_eq!(lacking(&open, 1).unwrap().len(), 1);
+        assert_eq!(lacking(&open, 0), Ok(Vec::new()), "a member of the workspace has it");
+        let strict = expected(&[("1", &line), ("2", "")], "some.example");
+        strict.check(&module, "v1.0.0", hash).unwrap();
+        assert!(lacking(&strict, 1).is_err(), "the database has to vouch for it");
     }
 
     #[test]

@@ -168,22 +168,23 @@ pub struct Fetcher<'a> {
 }
 
 impl Fetcher<'_> {
-    /// The go.mod of a version: from the cache, else fetched, proven and kept. One in the cache
-    /// that is not what it should be is an error, as it is for the go command.
-    pub fn go_mod(&self, module: &ModuleVersion) -> Result<Vec<u8>, VersionError> {
+    /// The go.mod of a version and whether it was fetched: from the cache, else fetched, proven
+    /// and kept. One in the cache that is not what it should be is an error, as it is for the go
+    /// command.
+    pub fn go_mod(&self, module: &ModuleVersion) -> Result<(Vec<u8>, bool), VersionError> {
         let folder = self.folder(module)?;
         let name = part(module, Part::Mod)?;
         let path = folder.path().join(&name);
-        let (text, fetched) = match folder.read(OsStr::new(&name), MAX_GO_MOD) {
-            Ok(text) => (text, false),
+        let (text, came) = match folder.read(OsStr::new(&name), MAX_GO_MOD) {
+            Ok(text) => (text, Came::Present),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match self.source.go_mod(module) {
                     Err(error @ FetchError::Direct { .. }) => {
                         self.directly(module, false, error)?;
                         let text = folder.read(OsStr::new(&name), MAX_GO_MOD);
-                        (text.map_err(failed(&folder, &name))?, false)
+                        (text.map_err(failed(&folder, &name))?, Came::ByGo)
                     }
-                    other => (other?, true),
+                    other => (other?, Came::Served),
                 }
             }
             Err(source) => return Err(VersionError::Io { path, source }),
@@ -191,12 +192,12 @@ impl Fetcher<'_> {
         let key = format!("{}/go.mod", module.version);
         let proven = self.expect.check(module, &key, H1::of_go_mod(&text));
         proven.map_err(|why| unproven(module, "its go.mod: ", why))?;
-        if fetched {
+        if came == Came::Served {
             Self::put(&folder, &name, &text)?;
             // Where somebody else holds its lock, he lists this version too.
             let _ = mod_list::create(&folder, self.wait, self.meter);
         }
-        Ok(text)
+        Ok((text, came != Came::Present))
     }
 
     /// The go.mod of a version as it is served now, proven, in place of the one in the cache.
@@ -421,6 +422,14 @@ impl Fetcher<'_> {
         }
         staged.keep(name)
     }
+}
+
+/// Where a go.mod came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Present,
+    ByGo,
+    Served,
 }
 
 /// The longest go.mod (`MaxGoMod`), in bytes.

@@ -17,7 +17,7 @@ mod gosumdb;
 mod hosts;
 mod http_proxy;
 mod names;
-mod netrc;
+pub mod netrc;
 pub mod note;
 mod once;
 pub mod patterns;

@@ -1,18 +1,29 @@
 //! The credentials of a `.netrc` file, read as the go command reads it
 //! (`cmd/go/internal/auth/netrc.go`).
 
+use std::fmt;
+
 /// One machine's credentials.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Login {
-    pub(crate) machine: String,
-    pub(crate) user: String,
-    pub(crate) password: String,
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// A host, as the file names it.
+    pub machine: String,
+    /// Who.
+    pub user: String,
+    /// Never shown.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}, with a password", self.user, self.machine)
+    }
 }
 
 /// Machines that have both a login and a password, in the order of the file. Words go in pairs
 /// within a line; a macro lasts until an empty line; what follows `default` at the end of a line
 /// does not count.
-pub(crate) fn parse(text: &str) -> Vec<Login> {
+pub fn parse(text: &str) -> Vec<Login> {
     let mut found = Vec::new();
     let mut open = Login::default();
     let mut in_macro = false;

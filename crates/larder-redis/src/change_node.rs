@@ -22,7 +22,7 @@ use crate::select::{Wants, look_up};
 use crate::walk::{Gait, Walk, Watcher};
 
 /// How long the server is felt before the work.
-const IDLE_FOR: Duration = Duration::from_millis(200);
+const IDLE_FOR: Duration = Duration::from_millis(60);
 /// How often a checkpoint is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How long a server may be gone, as it is in a failover, before it is given up.

@@ -3,7 +3,9 @@
 //!
 //! `UNLINK` frees a collection in the background and a string in the foreground, at some tenth of
 //! a millisecond a megabyte, so big strings go one by one with a rest between them; nothing can
-//! make a string smaller in steps. Where only `DEL` is allowed, collections are emptied first.
+//! make a string smaller in steps. Sizes are asked for where values are large on average, and from
+//! the first time on that the server stood still. Where only `DEL` is allowed, collections are
+//! emptied first.
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,8 @@ use crate::select::{Caused, Wants, integer, look_up};
 const BIG: u64 = 8 << 20;
 /// A collection that takes more than this is emptied before `DEL`.
 const PIECES_ABOVE: u64 = 256 << 10;
+/// A round trip of removals takes longer than this only where something big was among them.
+const STOOD_STILL: Duration = Duration::from_millis(5);
 /// Elements that go in one piece.
 const PIECE: usize = 500;
 /// Keys in one command; the server answers others between commands only.
@@ -28,23 +32,34 @@ const TOGETHER: usize = 64;
 /// Keys in one round trip.
 const AT_ONCE: usize = 1024;
 
+/// Whether the size of each value is asked for before it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sizes {
+    /// One may be so big that it matters.
+    Asked,
+    /// Nothing says so.
+    NotAsked,
+    /// The user may not ask.
+    Untold,
+}
+
 /// Removes from one server.
 #[derive(Debug)]
 pub(crate) struct Remover {
     cluster: bool,
-    /// Whether a value can be so big that it matters.
-    sizes: bool,
+    sizes: Sizes,
     /// `UNLINK`, or where that is not allowed `DEL`.
     unlink: bool,
 }
 
 impl Remover {
-    /// A value can be big only where the data set has the room for it beside the usual ones.
+    /// For a server that says this of itself.
     pub(crate) fn new(info: &Info, cluster: bool) -> Self {
-        const USUAL: u64 = 64;
+        const LARGE: u64 = 4 << 10;
         let keys: u64 = info.databases().into_iter().map(|db| info.keyspace(db).keys).sum();
         let dataset = info.u64("used_memory_dataset");
-        let sizes = dataset.is_none_or(|bytes| bytes.saturating_sub(keys * USUAL) > 8 * BIG);
+        let sizes = dataset.is_none_or(|bytes| bytes > BIG && bytes / keys.max(1) > LARGE);
+        let sizes = if sizes { Sizes::Asked } else { Sizes::NotAsked };
         Self { cluster, sizes, unlink: true }
     }
 
@@ -56,13 +71,19 @@ impl Remover {
         pace: &Pace,
     ) -> Result<Did, RedisError> {
         let mut did = Did::default();
-        if !self.sizes && self.unlink {
-            for some in keys.chunks(AT_ONCE) {
-                self.unlink_all(link, some, pace, &mut did)?;
+        for some in keys.chunks(AT_ONCE) {
+            if self.sizes == Sizes::Asked || !self.unlink {
+                self.remove_sized(link, some, pace, &mut did)?;
+                continue;
             }
-            return Ok(did);
+            let begun = Instant::now();
+            self.unlink_all(link, some, pace, &mut did)?;
+            // Where one big value was there are more: the next go one by one.
+            let stood_still = begun.elapsed() > STOOD_STILL + 4 * pace.slice();
+            if stood_still && self.sizes == Sizes::NotAsked {
+                self.sizes = Sizes::Asked;
+            }
         }
-        self.remove_sized(link, keys, pace, &mut did)?;
         Ok(did)
     }
 
@@ -80,7 +101,7 @@ impl Remover {
                 Ok(facts) => facts,
                 // Without that right big values cannot be told from small ones.
                 Err(error) if error.is_missing_right() => {
-                    self.sizes = false;
+                    self.sizes = Sizes::Untold;
                     self.unlink_all(link, some, pace, did)?;
                     continue;
                 }
@@ -143,7 +164,7 @@ impl Remover {
         }
         if denied {
             self.unlink = false;
-            self.sizes = true;
+            self.sizes = Sizes::Asked;
             return self.remove_sized(link, keys, pace, did);
         }
         Ok(())

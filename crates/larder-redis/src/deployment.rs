@@ -97,6 +97,13 @@ impl Deployment {
         })
     }
 
+    /// This server by itself, where it does not answer what it belongs to.
+    pub fn alone(server: &Endpoint) -> Self {
+        let node = single(server.clone(), &Info::parse("role:master"));
+        let seed = server.clone();
+        Self { seed, shape: Shape::Standalone, nodes: vec![node], missing: Vec::new() }
+    }
+
     /// Asks each node which slots it is getting: it tells that of itself alone. One that does not
     /// answer gets none.
     pub(crate) fn ask_imports(&mut self) {

@@ -47,6 +47,14 @@ pub enum RedisError {
         /// The server.
         address: String,
     },
+    /// A script runs there for too long, and nothing else is answered.
+    #[error("{address} is busy with a script and answers nothing else")]
+    Busy {
+        /// The server.
+        address: String,
+        /// Its words, which name the command that ends the script.
+        answer: String,
+    },
     /// A Sentinel is about to make another server the master.
     #[error("{address} says that its master is down, or being replaced")]
     Failover {
@@ -167,6 +175,7 @@ impl RedisError {
             "NOPERM" => Self::Denied { address, grant: grant(&command, detail), command },
             "NOAUTH" | "WRONGPASS" => Self::Login { address, answer },
             "LOADING" => Self::Loading { address },
+            "BUSY" => Self::Busy { address, answer },
             "READONLY" => Self::ReadOnly { address, answer },
             "OOM" => Self::OutOfMemory { address, answer },
             "MOVED" | "ASK" | "CLUSTERDOWN" | "TRYAGAIN" => Self::Moved { address, answer },

@@ -6,6 +6,7 @@
 //!
 //! Leaves out: settings, screens and files other than what it is handed.
 
+pub mod acl;
 pub mod audit;
 mod audit_close;
 mod audit_encoding;
@@ -15,6 +16,7 @@ mod audit_settings;
 pub mod change;
 mod change_node;
 mod clean_remove;
+pub mod clients;
 mod cluster_nodes;
 pub mod deployment;
 pub mod du;
@@ -41,7 +43,11 @@ pub mod scan;
 pub mod scrape;
 pub mod select;
 pub mod slot;
+mod slow_pattern;
 pub mod slowlog;
+pub mod throttle;
+pub mod throttle_client;
+pub mod throttle_scripts;
 pub mod undo;
 pub mod undo_file;
 mod walk;

@@ -1,5 +1,5 @@
 //! Fixtures for larder's tests and benchmarks: a sandbox in which the real go command runs,
-//! module proxies made of folders, snapshots of trees, and synthetic caches of any size.
+//! module proxies made of folders, servers that lie, snapshots of trees, and synthetic caches of any size.
 //!
 //! Promises: nothing here reads or writes the caches, home folder or settings of whoever runs
 //! the tests; the one thing kept between runs is the shared folder of [`cache_dir`], which holds
@@ -11,12 +11,16 @@
 #![expect(clippy::missing_panics_doc, reason = "fixtures fail by panicking, as tests do")]
 #![expect(clippy::format_push_string, reason = "plain to read, and speed is not the point here")]
 
+mod alertmanager;
+mod corpus;
+pub mod fake_sumdb;
 mod gomod;
 mod proxy;
 mod real;
 mod redis;
 mod rng;
 mod sandbox;
+pub mod server;
 mod shared;
 mod snapshot;
 mod test_proxy;
@@ -24,6 +28,8 @@ mod trees;
 mod txtar;
 mod warm;
 
+pub use alertmanager::Alertmanager;
+pub use corpus::replay;
 pub use gomod::{dir_hash, escape, h1, mod_hash};
 pub use proxy::{FileProxy, ModuleMaker};
 pub use real::{REAL_MODULES, RealModules, module_source, real_modules};

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Cursor, Write as _};
+use std::io::{self, Cursor, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use zip::read::ZipArchive;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use crate::gomod::{compare_versions, escape, is_prerelease, is_pseudo};
+use crate::gomod::{compare_versions, escape, h1, is_prerelease, is_pseudo, mod_hash};
 
 /// When every generated version says it was made.
 pub(crate) const PUBLISHED: &str = "2024-03-01T12:00:00Z";
@@ -38,6 +39,23 @@ impl FileProxy {
     /// Where one version's files are: append `.info`, `.mod` or `.zip`.
     pub fn version_path(&self, module: &str, version: &str, suffix: &str) -> PathBuf {
         self.versions(module).join(format!("{}{suffix}", escape(version)))
+    }
+
+    /// The `h1:` hashes of a version's zip and go.mod; `None` where the zip cannot be read.
+    pub fn hashes(&self, module: &str, version: &str) -> Option<(String, String)> {
+        let zip = fs::File::open(self.version_path(module, version, ".zip")).ok()?;
+        let mut zip = ZipArchive::new(zip).ok()?;
+        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        for index in 0..zip.len() {
+            let mut file = zip.by_index(index).ok()?;
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).ok()?;
+            let name = file.name().ok()?.into_owned();
+            files.push((name, content));
+        }
+        let go_mod = fs::read(self.version_path(module, version, ".mod")).ok()?;
+        let named = files.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
+        Some((h1(named), mod_hash(&go_mod)))
     }
 
     /// Puts a module version there, and into its `list`.

@@ -95,16 +95,38 @@ impl RedisServer {
             if child.try_wait().unwrap().is_some() {
                 return false;
             }
-            // Whatever the answer is, an error too: it speaks.
             if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                self.child = Some(child);
-                return true;
+                // Somebody else's server at this port would answer as well.
+                if self.is_of(&mut child) {
+                    self.child = Some(child);
+                    return true;
+                }
+                let _ = child.kill();
+                let _ = child.wait();
+                return false;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         let _ = child.kill();
         let _ = child.wait();
         false
+    }
+}
+
+impl RedisServer {
+    /// Whether it is this process that answers.
+    fn is_of(&self, child: &mut Child) -> bool {
+        let mut client = self.client();
+        match client.ask(&["INFO", "server"]) {
+            Answer::Bytes(info) => String::from_utf8_lossy(&info)
+                .lines()
+                .any(|line| line == format!("process_id:{}", child.id())),
+            // It asks for a password first: one that could not have the port has ended by then.
+            _ => {
+                std::thread::sleep(Duration::from_millis(100));
+                child.try_wait().unwrap().is_none()
+            }
+        }
     }
 }
 

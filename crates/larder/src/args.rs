@@ -14,9 +14,13 @@ use larder_redis::KeysBy;
 pub use crate::args_clean::{
     ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
 };
+pub use crate::args_daemon::{AlertsArgs, AlertsCommand, HealthArgs, ServeArgs, WatchArgs};
 pub use crate::args_download::DownloadArgs;
 pub use crate::args_expire::ExpireArgs;
-pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
+pub use crate::args_history::{EventsArgs, TrendArgs};
+pub use crate::args_settings::{
+    ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, ExportTo, InitArgs,
+};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
 pub use crate::args_verify::{HealArgs, VerifyArgs};
 
@@ -137,12 +141,33 @@ pub enum Command {
     /// Apply a plan, checking it and each of its items again
     #[command(after_help = crate::help::APPLY)]
     Apply(ApplyArgs),
+    /// Look after the caches: measure, judge, prune, tell
+    #[command(after_help = crate::help::WATCH)]
+    Watch(WatchArgs),
+    /// Watch, and serve metrics, an API and a page over HTTP
+    #[command(after_help = crate::help::SERVE)]
+    Serve(ServeArgs),
+    /// Show what fires
+    #[command(after_help = crate::help::ALERTS)]
+    Alerts(AlertsArgs),
+    /// Show the plans that wait for an approval
+    #[command(after_help = crate::help::PLANS)]
+    Plans,
+    /// Judge how well each cache is, with a reason for every point lost
+    #[command(after_help = crate::help::HEALTH)]
+    Health(HealthArgs),
     /// Say why a Redis is in the state that it is in, and what to do about it
     #[command(after_help = crate::help::AUDIT)]
     Audit(AuditArgs),
     /// Show a Redis' slow commands by pattern, who sends them, and the way out
     #[command(after_help = crate::help::SLOWLOG)]
     Slowlog(SlowlogArgs),
+    /// Show how fast caches grow, how sure that is, and when they are full
+    #[command(after_help = crate::help::TREND)]
+    Trend(TrendArgs),
+    /// Show what happened: cleanups, alerts, and what larder did by itself
+    #[command(after_help = crate::help::EVENTS)]
+    Events(EventsArgs),
     /// Hold every byte of the caches against what it should be
     #[command(after_help = crate::help::VERIFY)]
     Verify(VerifyArgs),

@@ -185,8 +185,8 @@ pub enum PlanCommand {
 /// `larder approve`.
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// The plan
-    #[arg(value_name = "FILE")]
+    /// The plan: its file, or the id of one that waits
+    #[arg(value_name = "PLAN")]
     pub file: PathBuf,
     /// Approve without asking
     #[arg(short, long)]
@@ -196,8 +196,8 @@ pub struct ApproveArgs {
 /// `larder apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// The plan
-    #[arg(value_name = "FILE")]
+    /// The plan: its file, or the id of one that waits
+    #[arg(value_name = "PLAN")]
     pub file: PathBuf,
     /// How gently.
     #[command(flatten)]

@@ -91,7 +91,8 @@ pub(crate) const APPROVE: &str = "\
 A plan that is changed afterwards is no longer approved.
 
 Examples:
-  larder approve plan.json";
+  larder approve plan.json
+  larder approve 7f3a         one that waits, as larder plans shows it";
 
 pub(crate) const APPLY: &str = "\
 A plan that is stale, of another machine or cache, or changed after its approval is refused. What
@@ -100,6 +101,71 @@ was used since, or is no longer what it was, is skipped with its reason.
 Examples:
   larder apply plan.json
   larder apply plan.json -n    check it and show what would go";
+
+pub(crate) const WATCH: &str = "\
+Measures sizes and each Redis every 15 seconds, judges, and prunes when a schedule, a budget or a
+full disk says so; nothing runs beside a build without waiting for it. In the production profile it
+makes plans that wait for larder approve. SIGHUP, or a change of the file, reads the settings again.
+
+Examples:
+  larder watch
+  larder watch --once                     for cron: through the cycle a single time
+  larder watch --once --trigger deploy    asked for by another program, under this name";
+
+pub(crate) const SERVE: &str = "\
+Metrics are at /metrics, for each Redis at /probe?target=redis:NAME, the API at /api/v1 with its
+description at /api/v1/openapi.json, a page at /, and /healthz and /readyz for who starts it.
+Requests that change something need a token ([serve] token-file) but on a loopback address.
+
+Examples:
+  larder serve
+  larder serve --listen 127.0.0.1:9000";
+
+pub(crate) const ALERTS: &str = "\
+All that is wrong with one cache is one alert with its reasons. Receivers are [notify.NAME] of the
+settings.
+
+Examples:
+  larder alerts --check
+  larder alerts test team                         does it arrive?
+  larder alerts silence redis:sessions --for 2h   while it is being moved";
+
+pub(crate) const PLANS: &str = "\
+In the production profile larder watch writes plans and waits for somebody to approve them.
+
+Examples:
+  larder plans
+  larder approve 7f3a     read one, and let it go ahead";
+
+pub(crate) const HEALTH: &str = "\
+A Redis: 50 points for hits, 20 for memory, 30 for latency. A cache of Go's: 30 for its budget, 20
+each for growth, integrity and waste, 10 for hits. What is not known is left out and said.
+90 and above is healthy, below 70 critical.
+
+Examples:
+  larder health
+  larder health redis:sessions --fail-below 80    for scripts: exit status 1 below";
+
+pub(crate) const TREND: &str = "\
+Each larder leaves a sample in the state folder, at most two a minute, so that a line in cron is
+enough. What cleanups and sudden drops took is added back: the rate is that of growth between them.
+BETWEEN holds the true rate in 95 of 100 cases; without enough history nothing is said of growth.
+With --check it ends in 1 where a cache grows faster than trend.threshold, is over its budget, or
+is full within a day.
+
+Examples:
+  larder trend
+  larder trend build redis:sessions --since 30d
+  larder trend --sample 300s        without any history: two samples, so far apart
+  larder trend --check --json | jq '.rows[].per_second'";
+
+pub(crate) const EVENTS: &str = "\
+Without --since the last hundred are shown. With --follow they are shown as they come, with --json
+one object a line, until Ctrl-C.
+
+Examples:
+  larder events --since 7d --kind cleaned
+  larder events --follow --json | jq .message";
 
 pub(crate) const VERIFY: &str = "\
 Exit status: 0 all good or all mended, 1 something bad is left, 4 something could not be read or
@@ -126,7 +192,8 @@ Examples:
 
 pub(crate) const DOWNLOAD: &str = "\
 GOPROXY, GOSUMDB, GOPRIVATE and the other settings of the go command hold. go.sum is never changed
-to fit what was found. What comes from version control (direct) is handed to the go command.
+to fit what was found; lines that are missing in it are added where `go mod download` adds them, in
+a workspace to go.work.sum. What comes from version control (direct) is handed to the go command.
 
 Exit status: 0 all is there, 1 a checksum is wrong, 4 something was not fetched, 6 nobody answered.
 
@@ -157,7 +224,12 @@ Examples:
   larder config set roots ~/src ~/work";
 
 pub(crate) const EXPORT: &str = "\
+A file that is there and reads otherwise is left, and nothing is written, unless --force is given.
+
 Examples:
+  larder export rules deploy/prometheus
+  larder export dashboards deploy/grafana
+  larder export systemd deploy/systemd
   larder export schema docs/schemas";
 
 pub(crate) const COMPLETIONS: &str = "\

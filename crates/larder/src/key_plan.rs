@@ -111,7 +111,7 @@ pub(crate) type Looked = (Vec<Prepared>, Vec<(String, CliError)>);
 pub(crate) fn prepare(
     context: &Context<'_>,
     wishes: Vec<Wish>,
-    count_all: bool,
+    options: PreviewOptions,
 ) -> Result<Looked, CliError> {
     let (mut prepared, mut failed) = (Vec::<Prepared>::new(), Vec::<(String, CliError)>::new());
     for wish in wishes {
@@ -121,7 +121,7 @@ pub(crate) fn prepare(
             continue;
         }
         let known = prepared.iter().find(|one| one.target.cache == *cache);
-        match look(context, &wish, known.map(|one| &one.deployment), count_all) {
+        match look(context, &wish, known.map(|one| &one.deployment), options) {
             Ok((deployment, preview)) => {
                 let item = item(&wish, &preview);
                 let target = wish.target;
@@ -140,11 +140,17 @@ pub(crate) fn prepare(
     }
 }
 
+/// How to look for a preview that somebody decides by.
+pub(crate) fn look_how(context: &Context<'_>, count_all: bool) -> PreviewOptions {
+    let seed = context.now.unix_nanos().unsigned_abs() | 1;
+    PreviewOptions { count_all, seed, ..PreviewOptions::default() }
+}
+
 fn look(
     context: &Context<'_>,
     wish: &Wish,
     known: Option<&Deployment>,
-    count_all: bool,
+    options: PreviewOptions,
 ) -> Result<(Deployment, Preview), CliError> {
     let failed = |error| redis_target::failed(&error);
     let deployment = match known {
@@ -155,8 +161,6 @@ fn look(
         let what = format!("{} is a replica, and a replica takes no writes", wish.target.cache);
         return Err(CliError::refused(what).hint(format!("its master is {master}")));
     }
-    let seed = context.now.unix_nanos().unsigned_abs() | 1;
-    let options = PreviewOptions { count_all, seed, ..PreviewOptions::default() };
     let selection = Selection::from(wish.selection.clone());
     let stopped = || context.meter.stopped();
     let preview = preview(&deployment, &selection, options, &stopped).map_err(failed)?;

@@ -25,7 +25,7 @@ use crate::redis_target::{self, RedisTarget};
 use crate::settings_redis::RedisSettings;
 use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::{PlanDoc, PlanFile, document};
-use crate::{bridge, redis_readings, render_keys, render_plan};
+use crate::{bridge, history_keep, redis_readings, render_keys, render_plan};
 
 /// What was done with the keys of one item.
 #[derive(Debug)]
@@ -90,9 +90,13 @@ pub(crate) fn change(
     wishes: Vec<Wish>,
     manner: &Manner,
 ) -> Result<Exit, CliError> {
+    // Whoever said yes before the preview does not wait for an exact one.
+    let decided = manner.yes && !manner.dry_run;
+    let options = key_plan::look_how(context, manner.pace.count);
+    let options = if decided { options.in_passing() } else { options };
     let (prepared, failed) = {
         let _progress = context.progress("Looking at keys", None);
-        key_plan::prepare(context, wishes, manner.pace.count)?
+        key_plan::prepare(context, wishes, options)?
     };
     let plan = key_plan::plan(&prepared, &context.request);
     if manner.dry_run {
@@ -125,17 +129,15 @@ pub(crate) fn apply(
     manner: &Manner,
 ) -> Result<Exit, CliError> {
     let looked = look_again(context, &plan.keys)?;
-    let (checked, approval) = checked(context, file, plan, &looked.0)?;
+    // A plan is read before it is approved.
     if manner.dry_run {
         context.printer.show(
-            || PlanDoc::from(checked.plan()),
-            || {
-                render_plan::preview(checked.plan(), &context.screen())
-                    + render_plan::nothing(checked.plan())
-            },
+            || PlanDoc::from(&plan),
+            || render_plan::preview(&plan, &context.screen()) + render_plan::nothing(&plan),
         );
         return Ok(Exit::Done);
     }
+    let (checked, approval) = checked(context, file, plan, &looked.0)?;
     for one in &looked.0 {
         not_everything(&one.target, &one.item.selection, manner.force)?;
     }
@@ -308,6 +310,7 @@ fn run(context: &Context<'_>, run: &Run, looked: Looked) -> Result<Exit, CliErro
         carry_out(context, run, looked, &work)?
     };
     context.printer.show(|| worked.document(), || render_keys::outcome(&worked, &context.screen()));
+    history_keep::keys_changed(context, &worked);
     Ok(render_keys::exit(&worked))
 }
 

@@ -10,16 +10,17 @@ use larder_engine::{Profile, keys};
 
 use crate::bridge;
 use crate::context::Context;
-use crate::exit::{CliError, Exit};
-use crate::wire_outcome::OutcomeDoc;
+use crate::exit::CliError;
+use crate::key_removal::{self, Worked};
 use crate::wire_plan::{PlanDoc, PlanFile, document};
-use crate::{key_plan, key_removal, redis_target, render_keys};
+use crate::{key_plan, redis_target};
 
 /// A plan of what the `[[redis.NAME.clean]]` rules want gone from this `redis:NAME`, an item a
-/// rule. Nothing is removed. An error with [`Exit::Usage`] where there is no rule.
+/// rule. Nothing is removed. An error where there is no rule.
 pub fn prune_plan(context: &Context<'_>, name: &str) -> Result<Plan, CliError> {
     let wishes = key_plan::of_rules(context, &[name.to_owned()])?;
-    let (prepared, mut failed) = key_plan::prepare(context, wishes, false)?;
+    let (prepared, mut failed) =
+        key_plan::prepare(context, wishes, key_plan::look_how(context, false))?;
     match failed.pop() {
         Some((_, error)) => Err(error),
         None => Ok(key_plan::plan(&prepared, &["prune".to_owned(), name.to_owned()])),
@@ -48,16 +49,15 @@ pub fn check(
     Ok(keys::checked(&bridge::config(context), profile, approval, plan)?)
 }
 
-/// Applies it. The exit is the one that `larder apply` would end in.
-pub fn apply(
+/// Applies it.
+pub(crate) fn apply(
     context: &Context<'_>,
     checked: CheckedPlan,
     file: Option<&PlanFile>,
-) -> Result<(OutcomeDoc, Exit), CliError> {
+) -> Result<Worked, CliError> {
     let document = match file {
         Some(file) => file.document().clone(),
         None => document(&PlanDoc::from(checked.plan())),
     };
-    let worked = key_removal::apply_unasked(context, checked, document)?;
-    Ok((worked.document(), render_keys::exit(&worked)))
+    key_removal::apply_unasked(context, checked, document)
 }

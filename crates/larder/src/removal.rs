@@ -15,7 +15,7 @@ use crate::render_outcome::{self, Around};
 use crate::wire_download::DownloadDoc;
 use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::PlanDoc;
-use crate::{bridge, commands, render_download, render_plan};
+use crate::{bridge, commands, history_keep, render_download, render_plan};
 
 /// Runs a request, or with `-n` shows what it would do.
 pub(crate) fn run(
@@ -74,7 +74,9 @@ pub(crate) fn run_and_rewarm(
     let cleaned = render_outcome::exit(&acted.outcome);
     trash::expire(&world, &config, &Meter::default());
     let mut doc = OutcomeDoc::from(&acted.outcome);
-    if !context.printer.is_json() {
+    if context.printer.is_json() {
+        history_keep::cleaned(context, &acted.outcome);
+    } else {
         finish(context, (&world, &config), &acted.outcome, "");
     }
     // The cache is another one now.
@@ -121,6 +123,7 @@ pub(crate) fn finish(
         || OutcomeDoc::from(outcome),
         || render_outcome::outcome(outcome, around, &context.screen()) + more,
     );
+    history_keep::cleaned(context, outcome);
     render_outcome::exit(outcome)
 }
 

@@ -29,6 +29,10 @@ pub fn download(report: &Report, screen: &Screen) -> String {
             let _ = writeln!(text, "  {}   {DIM}{size}{DIM:#}", plain(&module.to_string()));
         }
     }
+    for (path, added) in &report.sums {
+        let lines = counted(*added as u64, "line", "lines");
+        let _ = writeln!(text, "Added {lines} to {}", plain(&path.display().to_string()));
+    }
     text.push_str(&failures(report, screen));
     text
 }
@@ -76,7 +80,7 @@ fn failures(report: &Report, screen: &Screen) -> String {
         text.push_str(
             "\nA checksum that differs is a bug of somebody or an attack: do not go on with it. \
              Either the download was\nchanged on its way or at its source, or the file that \
-             expects the other hash was; go.sum is left as it is.\n",
+             expects the other hash was; no line of a go.sum was changed.\n",
         );
     }
     text

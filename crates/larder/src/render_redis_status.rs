@@ -60,12 +60,12 @@ fn cells(row: &RedisRow, screen: &Screen) -> Vec<Cell> {
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
     let limit = vitals.max_memory.or(row.budget);
     let score = row.score();
-    let style = match score.map(|score| score.level()) {
+    let style = match score.as_ref().map(larder_core::Score::level) {
         Some(Level::Critical) => BAD,
         Some(Level::Warning) => WARN,
         _ => anstyle::Style::new(),
     };
-    let points = score.and_then(|score| Some((score.value?, score.partial)));
+    let points = score.as_ref().and_then(|score| Some((score.value?, score.partial)));
     let points = points.map(|(value, partial)| {
         if partial { format!("{value:.0} in part") } else { format!("{value:.0} of 100") }
     });

@@ -4,21 +4,28 @@
 //! seconds, ratios 0 to 1. The JSON Schemas come out of these very types.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use larder_core::{Size, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use crate::wire_alerts::AlertsDoc;
 pub use crate::wire_audit::AuditDoc;
 pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
 pub use crate::wire_download::DownloadDoc;
+pub use crate::wire_events::EventsDoc;
 pub use crate::wire_heal::HealDoc;
+pub use crate::wire_health::HealthDoc;
 pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
+pub use crate::wire_plans::PlansDoc;
 pub use crate::wire_slowlog::SlowlogDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
 pub use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc};
+pub use crate::wire_trend::TrendDoc;
 pub use crate::wire_verify::VerifyDoc;
 
 /// A time as RFC 3339 in UTC, to the nanosecond where it has one.
@@ -88,10 +95,26 @@ impl From<WireSize> for Size {
     }
 }
 
-/// A path as text; what is not UTF-8 is shown with replacement characters.
+/// A path as text; one that is not UTF-8 reads `base64:` and its bytes, so that nothing is lost.
 pub(crate) fn path_text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    match path.to_str() {
+        Some(text) => text.to_owned(),
+        None => format!("{ENCODED}{}", STANDARD.encode(path.as_os_str().as_encoded_bytes())),
+    }
 }
+
+/// What [`path_text`] wrote; off Unix, where paths are no bytes, only what is plain text.
+pub(crate) fn text_path(text: &str) -> PathBuf {
+    #[cfg(unix)]
+    if let Some(bytes) = text.strip_prefix(ENCODED).and_then(|code| STANDARD.decode(code).ok()) {
+        use std::os::unix::ffi::OsStringExt as _;
+        return std::ffi::OsString::from_vec(bytes).into();
+    }
+    text.into()
+}
+
+/// No absolute path begins so.
+const ENCODED: &str = "base64:";
 
 /// A document that `--json` prints.
 pub trait Document: Serialize + JsonSchema {
@@ -102,19 +125,24 @@ pub trait Document: Serialize + JsonSchema {
 /// The JSON Schema of every document, by the file that it is published in.
 pub fn schemas() -> Vec<(String, Schema)> {
     vec![
+        schema_of::<AlertsDoc>(),
         schema_of::<CheckDoc>(),
         schema_of::<ConfigDoc>(),
         schema_of::<DownloadDoc>(),
         schema_of::<DuDoc>(),
         schema_of::<EmptiedDoc>(),
+        schema_of::<EventsDoc>(),
         schema_of::<HealDoc>(),
+        schema_of::<HealthDoc>(),
         schema_of::<OutcomeDoc>(),
         schema_of::<PlanDoc>(),
+        schema_of::<PlansDoc>(),
         schema_of::<RestoredDoc>(),
         schema_of::<StatusDoc>(),
         schema_of::<AuditDoc>(),
         schema_of::<SlowlogDoc>(),
         schema_of::<TrashDoc>(),
+        schema_of::<TrendDoc>(),
         schema_of::<VerifyDoc>(),
         schema_of::<WrittenDoc>(),
     ]

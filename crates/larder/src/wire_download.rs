@@ -22,6 +22,8 @@ pub struct DownloadDoc {
     present: Vec<WireVersion>,
     /// Versions of which only the go.mod was fetched, for the module graph.
     go_mods: Vec<WireVersion>,
+    /// go.sum and go.work.sum files that lines were added to, as the go command adds them.
+    sums: Vec<WireSums>,
     /// What is not in the cache, with the error.
     failed: Vec<WireFailure>,
     /// Bytes that came in, those of tries that failed too.
@@ -57,8 +59,16 @@ struct WireFetched {
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+struct WireSums {
+    /// The file.
+    path: String,
+    /// How many lines.
+    added: u64,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct WireFailure {
-    /// `module@version`, or a project.
+    /// `module@version`, a project or a go.sum file.
     subject: String,
     /// `mismatch`, `unreachable` or `other`.
     kind: &'static str,
@@ -87,6 +97,11 @@ impl From<&Report> for DownloadDoc {
             fetched: report.fetched().map(WireFetched::from).collect(),
             present: present.map(|(module, _)| module.into()).collect(),
             go_mods: report.go_mods.iter().map(WireVersion::from).collect(),
+            sums: report
+                .sums
+                .iter()
+                .map(|(path, added)| WireSums { path: path_text(path), added: *added as u64 })
+                .collect(),
             failed: report.failed.iter().map(WireFailure::from).collect(),
             bytes: report.bytes,
             duration_seconds: report.took.as_secs_f64(),

@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::exit::CliError;
-use crate::wire::{Document, WireSize, WireTime, path_text};
+use crate::wire::{Document, WireSize, WireTime, path_text, text_path};
 use crate::wire_keys::WireKeys;
 
 /// A plan.
@@ -335,7 +335,7 @@ fn root(wire: &WireRoot) -> Result<PlanRoot, BadPlan> {
         .split_once(':')
         .and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
     let identity = identity.ok_or_else(|| bad("given with its device:inode"))?;
-    Ok(PlanRoot { kind, path: PathBuf::from(&wire.path), identity })
+    Ok(PlanRoot { kind, path: text_path(&wire.path), identity })
 }
 
 fn kept(wire: &WireKept) -> Result<Kept, BadPlan> {
@@ -353,7 +353,7 @@ fn item(wire: &WireItem, roots: &[PlanRoot], classify: Classify<'_>) -> Result<P
     let root = root.ok_or_else(|| format!("the plan has no root {}", cache.root()))?;
     let paths = wire.paths.iter().flatten().chain(&wire.path);
     let targets = paths.map(|path| {
-        let relative = below(&root.path, Path::new(path))?;
+        let relative = below(&root.path, &text_path(path))?;
         classify(cache, &relative).ok_or_else(|| format!("{path} is not of the {cache} cache"))
     });
     let target = targets

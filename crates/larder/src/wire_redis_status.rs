@@ -119,8 +119,8 @@ impl From<&RedisRow> for WireRedisStatus {
             latency_seconds: vitals
                 .filter(|vitals| vitals.latency.samples > 0)
                 .map(|vitals| vitals.latency.p50.as_secs_f64()),
-            score: score.and_then(|score| score.value),
-            level: score.map_or("unknown", |score| score.level().name()),
+            score: score.as_ref().and_then(|score| score.value),
+            level: score.as_ref().map_or("unknown", |score| score.level().name()),
             partial: score.is_some_and(|score| score.partial),
         }
     }

@@ -157,8 +157,8 @@ impl From<&StatusReport> for StatusDoc {
 impl StatusDoc {
     /// With the rows of each Redis.
     #[must_use]
-    pub(crate) fn with_redis(mut self, rows: &[RedisRow]) -> Self {
-        let rows = rows.iter().map(|row| StatusEntry::Redis(Box::new(row.into())));
+    pub(crate) fn with_redis<'a>(mut self, rows: impl IntoIterator<Item = &'a RedisRow>) -> Self {
+        let rows = rows.into_iter().map(|row| StatusEntry::Redis(Box::new(row.into())));
         self.caches.extend(rows);
         self
     }

@@ -150,6 +150,7 @@ pub(crate) fn download_report() -> Report {
             (module("a.org/c"), Fetched::Present),
         ],
         go_mods: vec![module("a.org/d")],
+        sums: vec![("/src/api/go.sum".into(), 2)],
         failed: vec![Failure {
             subject: "a.org/e@v1.0.0".into(),
             error: "a.org/e@v1.0.0: checksum mismatch".into(),

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use larder_core::Meter;
 
-use crate::roles::FOLDER;
+use crate::roles::{DONE, FOLDER};
 use crate::support::{Seen, assert_same, role, sample, snapshot, write};
 use crate::trash::{PARTS, restore, take_all, trash_of};
 
@@ -54,7 +54,8 @@ fn killed(name: &str, folder: &Path, call: &str, nth: u32) -> bool {
     if std::os::unix::process::ExitStatusExt::signal(&output.status) == Some(9) {
         return true;
     }
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains(DONE), "{said}");
     false
 }
 

@@ -1,4 +1,4 @@
-//! What other processes are started for. Each is told its folder by the environment.
+//! What other processes are started for. Each is told its role and its folder by the environment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,36 @@ use crate::trash::{restore, take_all, trash_of};
 /// Names the folder to work on.
 pub(crate) const FOLDER: &str = "LARDER_FS_TEST_FOLDER";
 
+/// Names what is to be done there.
+pub(crate) const ROLE: &str = "LARDER_FS_TEST_ROLE";
+
+/// What a process says that did it.
+pub(crate) const DONE: &str = "the role was played to its end";
+
+/// Plays the role that another test started this process for; there is none in a run of all tests.
+#[test]
+fn role() {
+    let Ok(name) = std::env::var(ROLE) else { return };
+    match name.as_str() {
+        "walk_unreadable" => walk_unreadable(),
+        "remove_sealed" => remove_sealed(),
+        "deep" => deep(),
+        "trash_round" => trash_round(),
+        "fill" => fill(),
+        "unfill" => unfill(),
+        "replace" => replace(),
+        "empty" => empty(),
+        "make" => make(),
+        other => panic!("no such role: {other}"),
+    }
+    println!("{DONE}");
+}
+
 fn folder() -> PathBuf {
     std::env::var_os(FOLDER).expect("started by a test").into()
 }
 
-#[test]
-#[ignore = "a role: walks as a user who may not see everything"]
+/// Walks as a user who may not see everything.
 fn walk_unreadable() {
     let root = folder().join("tree");
     chmod(&root.join("ab"), 0o000);
@@ -29,8 +53,7 @@ fn walk_unreadable() {
     assert_eq!(found.size.files + 3, all.size.files);
 }
 
-#[test]
-#[ignore = "a role: removes folders that deny their owner everything"]
+/// Removes folders that deny their owner everything.
 fn remove_sealed() {
     let top = folder();
     for mode in [0o000, 0o333, 0o444] {
@@ -46,8 +69,7 @@ fn remove_sealed() {
     assert!(!top.join("tree").exists());
 }
 
-#[test]
-#[ignore = "a role: walks and removes a very deep tree with few open files"]
+/// Walks and removes a very deep tree with few open files.
 fn deep() {
     let top = Dir::open_root(&folder()).unwrap();
     let mut at = top.open_path(Path::new("")).unwrap();
@@ -67,8 +89,7 @@ fn deep() {
     assert_eq!(count(&top, 1).folders, 0);
 }
 
-#[test]
-#[ignore = "a role: a whole round through the trash as somebody who is not root"]
+/// A whole round through the trash as somebody who is not root.
 fn trash_round() {
     let root = folder().join("tree");
     let before = snapshot(&root);
@@ -79,14 +100,12 @@ fn trash_round() {
     assert_same(&before, &snapshot(&root));
 }
 
-#[test]
-#[ignore = "a role: moves everything into the trash, and is killed"]
+/// Moves everything into the trash, and is killed.
 fn fill() {
     take_all(&folder().join("tree"));
 }
 
-#[test]
-#[ignore = "a role: restores what there is, and is killed"]
+/// Restores what there is, and is killed.
 fn unfill() {
     let root = folder().join("tree");
     for entry in trash_of(&root).list(&Meter::default()).unwrap() {
@@ -94,8 +113,7 @@ fn unfill() {
     }
 }
 
-#[test]
-#[ignore = "a role: restores over what stands in the way, and is killed"]
+/// Restores over what stands in the way, and is killed.
 fn replace() {
     let root = folder().join("tree");
     let listed: Vec<trash::Listed> = trash_of(&root).list(&Meter::default()).unwrap();
@@ -103,8 +121,7 @@ fn replace() {
     assert!(restore(&root, &oldest.id, true).complete);
 }
 
-#[test]
-#[ignore = "a role: empties the trash, and is killed"]
+/// Empties the trash, and is killed.
 fn empty() {
     let root = folder().join("tree");
     let meter = Meter::default();
@@ -113,8 +130,7 @@ fn empty() {
     }
 }
 
-#[test]
-#[ignore = "a role: makes the sample tree as this user"]
+/// Makes the sample tree as this user.
 fn make() {
     sample(&folder().join("tree"));
 }

@@ -183,10 +183,9 @@ pub(crate) fn role(name: &str, folder: &Path) -> Vec<OsString> {
         assert!(copied.unwrap().success());
         chmod(&copy, 0o755);
     }
-    let mut command: Vec<OsString> = vec![copy.into()];
-    let role = format!("roles::{name}");
-    command
-        .extend(["--exact", &role, "--ignored", "--nocapture", "--test-threads=1"].map(Into::into));
+    let role = format!("{}={name}", super::roles::ROLE);
+    let mut command: Vec<OsString> = vec!["env".into(), role.into(), copy.into()];
+    command.extend(["--exact", "roles::role", "--nocapture", "--test-threads=1"].map(Into::into));
     command
 }
 
@@ -204,7 +203,7 @@ pub(crate) fn run(command: &[OsString], folder: &Path) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "no such role");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(super::roles::DONE), "no such role");
 }
 
 /// Runs a role as a user who is not root, to whom `folder` is given first.

@@ -1,7 +1,6 @@
 //! The kept corpus of the fuzz targets, each input once, without libFuzzer.
 
-use std::fs;
-use std::path::Path;
+use larder_testkit::replay;
 
 #[path = "../../../../fuzz/src/build_entry.rs"]
 mod build_entry;
@@ -11,19 +10,6 @@ mod go_sum;
 mod gomod;
 #[path = "../../../../fuzz/src/module_zip.rs"]
 mod module_zip;
-
-fn replay(target: &str, run: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let mut count = 0;
-    for entry in fs::read_dir(&corpus).unwrap() {
-        let path = entry.unwrap().path();
-        println!("{}", path.display()); // shown when it fails
-        run(&fs::read(&path).unwrap());
-        count += 1;
-    }
-    assert!(count > 1, "{} is nearly empty", corpus.display());
-    run(b"");
-}
 
 #[test]
 fn gomod_corpus() {

@@ -11,7 +11,7 @@ use larder_modules::tlog::{
 };
 use proptest::prelude::*;
 
-use crate::fake_sumdb::FakeDb;
+use larder_testkit::fake_sumdb::FakeDb;
 
 struct Garbage(u8);
 

@@ -1,11 +1,9 @@
 //! An HTTP proxy between us and a module proxy.
 
-use std::io::Write as _;
-
 use larder_modules::{NetSettings, Proxies};
 
 use crate::lies::options;
-use crate::server::{Server, not_found, ok};
+use larder_testkit::server::{Server, not_found, ok};
 
 #[test]
 fn what_is_not_an_exception_goes_through_it() {

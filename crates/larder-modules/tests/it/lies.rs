@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use larder_core::Meter;
 use larder_modules::{FetchError, NetOptions, NetSettings, Proxies};
 
-use crate::server::{self, Request, Server, not_found, ok, redirect, reply};
+use larder_testkit::server::{self, Request, Server, Stream, not_found, ok, redirect, reply};
 
 const MODULE: &str = "example.com/Big/a";
 const VERSION: &str = "v1.2.0";
@@ -36,7 +35,7 @@ pub fn proxies(goproxy: &str) -> Proxies {
 }
 
 fn serving(
-    handler: impl Fn(&Request, &mut TcpStream) -> bool + Send + Sync + 'static,
+    handler: impl Fn(&Request, &mut Stream<'_>) -> bool + Send + Sync + 'static,
 ) -> (Server, Proxies) {
     let server = Server::start(handler);
     let proxies = proxies(&server.url());

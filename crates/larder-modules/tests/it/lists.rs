@@ -4,7 +4,7 @@ use larder_modules::{FetchError, NetSettings, Proxies, SettingsError};
 use larder_testkit::{FileProxy, GoSandbox, ModuleMaker, has_go};
 
 use crate::lies::{options, proxies};
-use crate::server::{self, Server, not_found, reply};
+use larder_testkit::server::{self, Server, not_found, reply};
 
 const MODULE: &str = "example.com/a";
 

@@ -2,13 +2,11 @@
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 #![allow(unreachable_pub, reason = "nothing of a test binary is reachable")]
 
-mod fake_sumdb;
 mod fuzz_corpus;
 mod garbage;
 mod http_proxy;
 mod lies;
 mod lists;
-mod server;
 mod sumdb;
 mod sumdb_go;
 mod vectors;

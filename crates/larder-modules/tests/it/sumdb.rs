@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use larder_fs::Dir;
 use larder_modules::{NetSettings, Proxies, Reach, SumDb, SumDbError};
 
-use crate::fake_sumdb::{FakeDb, Shared, serve};
 use crate::lies::options;
-use crate::server::Server;
+use larder_testkit::fake_sumdb::{FakeDb, Shared, serve};
+use larder_testkit::server::Server;
 
 pub const MODULE: &str = "example.com/Big/a";
 const ZIP: &str = "h1:qkyYEp2jbBb8Jqj2x1lC0Nv0P4lHHgQkFDyGbGOvC0s=";
@@ -358,7 +358,7 @@ fn the_proxy_is_asked_first_and_then_alone() {
     let world = World::new();
     let verifier = world.db.lock().unwrap().verifier();
     let through = serve(&world.db, "/sumdb/sum.test/db", |_, bytes| Some(bytes));
-    let without = Server::start(|_, stream| crate::server::not_found(stream));
+    let without = Server::start(|_, stream| larder_testkit::server::not_found(stream));
     let list = format!("{},{}", without.url(), through.url());
     let db = world.client(&verifier, Some(&list));
     assert_eq!(db.lookup(MODULE, "v1.2.0").unwrap(), [zip_line()]);
@@ -367,7 +367,8 @@ fn the_proxy_is_asked_first_and_then_alone() {
     assert_eq!(through.paths()[1], "/sumdb/sum.test/db/lookup/example.com/!big/a@v1.2.0");
     // An error other than "not found" is one.
     let world = World::new();
-    let broken = Server::start(|_, stream| crate::server::reply(stream, "403 Forbidden", "", b""));
+    let broken =
+        Server::start(|_, stream| larder_testkit::server::reply(stream, "403 Forbidden", "", b""));
     let list = format!("{},{}", broken.url(), through.url());
     let error = world.client(&verifier, Some(&list)).lookup(MODULE, "v1.2.0").unwrap_err();
     assert!(error.to_string().contains("403"), "{error}");
@@ -419,8 +420,8 @@ fn a_database_that_says_nothing_is_not_asked_for_ever() {
         let shared = Arc::clone(&world.db);
         let server = Server::start(move |request, stream| {
             match shared.lock().unwrap().answer(&request.path) {
-                Some(bytes) => crate::server::ok(stream, &bytes),
-                None => crate::server::reply(stream, status, "", b""),
+                Some(bytes) => larder_testkit::server::ok(stream, &bytes),
+                None => larder_testkit::server::reply(stream, status, "", b""),
             }
         });
         let db = world.online(&server);

@@ -5,10 +5,10 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use larder_modules::SumDb;
+use larder_testkit::fake_sumdb::{FakeDb, Shared, serve};
+use larder_testkit::server::Server;
 use larder_testkit::{FileProxy, GoSandbox, ModuleMaker, diff, has_go, snapshot, timeless};
 
-use crate::fake_sumdb::{FakeDb, Shared, serve};
-use crate::server::Server;
 use crate::sumdb::client;
 
 const MODULES: [&str; 4] =
@@ -26,18 +26,9 @@ fn world() -> (tempfile::TempDir, FileProxy, Shared, Server) {
     for (n, module) in MODULES.iter().enumerate() {
         let made = ModuleMaker::new(*module, version(module)).package("", &[]);
         proxy.publish(&made);
-        // The hashes that go itself finds.
-        let mut sandbox = GoSandbox::new();
-        sandbox.proxy(&proxy.url());
-        let dir = sandbox.root();
-        let wanted = format!("{module}@{}", version(module));
-        let json = sandbox.go_text(&["mod", "download", "-json", &wanted], &dir);
-        let field = |name: &str| {
-            let rest = json.split(&format!("\"{name}\": \"")).nth(1).unwrap();
-            rest.split('"').next().unwrap().to_owned()
-        };
         db.grow(150 * n);
-        db.add(module, version(module), &field("Sum"), &field("GoModSum"));
+        let (zip, go_mod) = proxy.hashes(module, version(module)).unwrap();
+        db.add(module, version(module), &zip, &go_mod);
     }
     db.grow(50);
     let db = Arc::new(Mutex::new(db));

@@ -8,6 +8,7 @@ mod glob;
 mod link;
 mod measure;
 mod moving;
+mod throttle;
 mod undo;
 
 use larder_core::KeySelection;

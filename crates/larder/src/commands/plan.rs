@@ -74,7 +74,7 @@ fn of_keys(
     may_write(args)?;
     let (prepared, mut failed) = {
         let _progress = context.progress("Looking at keys", None);
-        key_plan::prepare(context, wishes, count)?
+        key_plan::prepare(context, wishes, key_plan::look_how(context, count))?
     };
     // A plan is of all that was asked for, or it would be approved for less than was meant.
     if let Some((_, error)) = failed.pop() {

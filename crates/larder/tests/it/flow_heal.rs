@@ -4,7 +4,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use larder_testkit::{FileProxy, GoSandbox, ModuleMaker, diff, has_go, snapshot};
 use serde_json::Value;
@@ -225,4 +226,72 @@ fn a_cut_off_zip_is_fetched_again_and_without_a_proxy_put_back() {
     let (report, _) = heal(&sandbox, &project, 0, &["go", "build", "-o", "q", "."]);
     assert_eq!(report["verdict"], "mended", "{report:#}");
     assert_eq!(fs::read(&zip).unwrap(), whole);
+}
+
+/// Runs heal in a process group of its own, and sends a signal when this file is there: to the
+/// whole group as a terminal does, or to larder alone. The report, and how larder ended.
+fn signalled(
+    sandbox: &GoSandbox,
+    dir: &Path,
+    (signal, to_all): (&str, bool),
+    script: &str,
+) -> (Value, Output) {
+    use std::os::unix::process::CommandExt as _;
+    let (report, sign) = (sandbox.root().join("report.json"), sandbox.root().join("sign"));
+    let _ = fs::remove_file(&sign);
+    let script = script.replace("SIGN", sign.to_str().unwrap());
+    let args = ["heal", "--report", report.to_str().unwrap(), "--", "sh", "-c", &script];
+    let mut larder = command(sandbox, &args);
+    larder.current_dir(dir).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = larder.spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(120);
+    while !sign.exists() {
+        assert!(Instant::now() < end, "the command did not come so far");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = if to_all { format!("-{}", child.id()) } else { child.id().to_string() };
+    let sent = sandbox.command("kill").args(["-s", signal, "--", &pid]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let document = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    valid("heal/1", &document);
+    (document, output)
+}
+
+#[test]
+fn whoever_stops_it_finds_everything_as_it_was() {
+    if !has_go() {
+        return;
+    }
+    let sandbox = GoSandbox::new();
+    let project = built(&sandbox);
+    spoil(&archive(&sandbox, &project, "fmt"));
+    let before = caches(&sandbox);
+    // In the first run, nothing is looked at.
+    let (report, output) = signalled(&sandbox, &project, ("INT", true), "touch SIGN; sleep 100");
+    assert_eq!((&report["verdict"], output.status.code()), (&"interrupted".into(), Some(130)));
+    assert_eq!(report["verified"].as_array().unwrap().len(), 0, "{report:#}");
+    untouched(&sandbox, &before);
+    // In the second one, when what is bad was removed already.
+    let script = "test -e again && { touch SIGN; sleep 100; }; touch again; exit 3";
+    for (how, code) in [(("INT", true), 130), (("TERM", false), 143)] {
+        let _ = fs::remove_file(project.join("again"));
+        let (report, output) = signalled(&sandbox, &project, how, script);
+        assert_eq!(report["verdict"], "interrupted", "{report:#}");
+        assert_eq!(output.status.code(), Some(code), "{how:?}: {output:?}");
+        assert_eq!(report["bad"][0]["fixed"], false, "{report:#}");
+        untouched(&sandbox, &before);
+    }
+    // While it waits for a lock that somebody holds.
+    let mut sandbox = GoSandbox::new();
+    let (project, folder, zip) = with_module(&mut sandbox);
+    force(&folder.join("dep.go"), b"package dep\n\nconst Word = = \"no\"\n");
+    let lock = fs::File::open(zip.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let before = caches(&sandbox);
+    let script = "go vet example.test/Dep@v1.2.0; (sleep 2; touch SIGN) & exit 3";
+    let (report, output) = signalled(&sandbox, &project, ("INT", false), script);
+    assert_eq!((&report["verdict"], output.status.code()), (&"interrupted".into(), Some(3)));
+    assert_eq!(report["bad"][0]["check"], "folder", "it came to the lock: {report:#}");
+    assert_eq!(diff(&before.1, &caches(&sandbox).1), "", "{report:#}");
 }

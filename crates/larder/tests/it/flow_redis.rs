@@ -327,6 +327,27 @@ fn slow_commands_are_told_by_pattern_with_their_sender_and_no_secret() {
     let screen = home.run(&["slowlog", "redis:sessions"]);
     assert!(screen.ends(0).out.contains("from 127.0.0.1, nightly, user batch"), "{}", screen.out);
 
+    assert!(screen.out.contains("larder throttle redis:sessions --user batch --for"), "{screen:?}");
+
+    // Who has gone since is still known by its user; whom nobody ever saw is not guessed.
+    drop(client);
+    client = server.client();
+    client.ask(&["KEYS", "seen:*"]);
+    drop(client);
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut alone = server.client();
+    while alone.ask(&["CLIENT", "LIST"]).text().lines().count() > 1 {
+        assert!(Instant::now() < until, "the clients do not go");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(alone);
+    let gone = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    assert_eq!(keys(&gone)["senders"][0]["user"], "batch", "{gone:#}");
+    let patterns = gone["patterns"].as_array().unwrap();
+    let unseen = patterns.iter().find(|p| p["pattern"] == "KEYS seen:*").unwrap();
+    assert_eq!(unseen["senders"][0]["user"], Value::Null, "{unseen:#}");
+    assert!(gone["blocked_ratio"].as_f64().unwrap() > 0.0, "{gone:#}");
+
     server.client().ask(&["ACL", "SETUSER", "default", "-slowlog"]);
     let denied = home.run(&["slowlog", "redis:sessions"]);
     assert!(denied.ends(6).err.contains("+slowlog|get"), "{denied:?}");

@@ -121,3 +121,27 @@ fn a_healthy_cache_is_only_read_and_what_is_not_there_is_no_fault() {
     larder(&sandbox, &["verify", "--fix"]).ends(0);
     assert_eq!(diff(&before, &snapshot(&sandbox.gocache())), "");
 }
+
+#[test]
+fn corpora_of_fuzzing_are_nobodys_mistake() {
+    if !has_go() {
+        return;
+    }
+    let sandbox = GoSandbox::new();
+    sandbox.warm_for_vet();
+    let fuzz = "-- p_test.go --\npackage p\nimport \"testing\"\nfunc FuzzUp(f *testing.F) {\n\tf.Add(\"a\")\n\tf.Fuzz(func(t *testing.T, s string) { if len(s) > 3 && s[0] == 'x' { Up(s) } else { Up(\"\") } })\n}\n";
+    let project = sandbox.project("p", &format!("{PROJECT}{fuzz}"));
+    sandbox.go(&["test", "-run=^$", "-fuzz=FuzzUp", "-fuzztime=2000x"], &project);
+    let corpus = sandbox.gocache().join("fuzz/example.test/p/FuzzUp");
+    let found = || snapshot(&corpus);
+    assert!(found().len() > 1, "the fuzzer found nothing worth keeping");
+    let some = corpus.join(found().keys().last().unwrap());
+    // What go cannot parse it passes over, so it is no harm.
+    rewrite(&some, b"go test fuzz v1\nno such thing(");
+    rewrite(&corpus.join("of a person"), b"go test fuzz v1\nstring(\"x\")\n");
+    let before = found();
+    let well = document(&sandbox, "verify/1", 0, &["verify", "build", "--fix"]);
+    assert_eq!(well["bad"].as_array().unwrap().len(), 0, "{well:#}");
+    assert_eq!(diff(&before, &found()), "");
+    sandbox.go(&["test", "-run=^$", "-fuzz=FuzzUp", "-fuzztime=10x"], &project);
+}

@@ -45,6 +45,20 @@ fn verify(sandbox: &GoSandbox, project: &Path, code: i32, more: &[&str]) -> serd
     document(sandbox, "verify/1", code, &args)
 }
 
+#[test]
+fn a_workspace_is_held_against_the_go_sum_of_its_members() {
+    let (sandbox, project, _) = world();
+    sandbox.write("work/go.work", "go 1.21\n\nuse ../src/app\n");
+    let sum = project.join("go.sum");
+    let text = fs::read_to_string(&sum).unwrap();
+    let line = text.lines().next().unwrap();
+    let hash = "h1:4idEAncQnU5cB7BeOkPtxjfCSye0AAm1R0RVIqJ+Jmg=";
+    let (name, _) = line.rsplit_once(' ').unwrap();
+    fs::write(&sum, text.replace(line, &format!("{name} {hash}"))).unwrap();
+    let told = verify(&sandbox, &sandbox.root().join("work"), 1, &[]);
+    assert_eq!(told["bad"][0]["check"], "go.sum", "{told:#}");
+}
+
 type Harm = fn(&Path);
 
 /// Ways to harm a cache, by what finds them.

@@ -1,7 +1,6 @@
 //! A checksum database with a key of our own. Its tree is computed straight from RFC 6962, so
 //! that it shares nothing with the code under test.
 
-use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -9,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
 
+use crate::FileProxy;
 use crate::server::{Server, not_found, ok};
 
 type Hash = [u8; 32];
@@ -16,6 +16,7 @@ type Hash = [u8; 32];
 /// The records, and the key that signs their tree.
 #[derive(Clone)]
 pub struct FakeDb {
+    /// As its notes and addresses name it.
     pub name: String,
     key: SigningKey,
     records: Vec<(String, String)>,
@@ -23,9 +24,21 @@ pub struct FakeDb {
 }
 
 impl FakeDb {
+    /// An empty one; the seed makes the key.
     pub fn new(name: &str, seed: u8) -> Self {
         let key = SigningKey::from_bytes(&[seed; 32]);
         Self { name: name.to_owned(), key, records: Vec::new(), leaves: Vec::new() }
+    }
+
+    /// One that knows these versions as a proxy has them; those without a good zip it does not.
+    pub fn of(name: &str, proxy: &FileProxy, versions: &[(&str, &str)]) -> Self {
+        let mut db = Self::new(name, 3);
+        for (module, version) in versions {
+            if let Some((zip, go_mod)) = proxy.hashes(module, version) {
+                db.add(module, version, &zip, &go_mod);
+            }
+        }
+        db
     }
 
     /// `name+hash+key`.
@@ -40,7 +53,9 @@ impl FakeDb {
         sha.update(format!("{}\n", self.name));
         sha.update([1]);
         sha.update(self.key.verifying_key().as_bytes());
-        u32::from_be_bytes(sha.finalize()[..4].try_into().unwrap())
+        u32::from_be_bytes(
+            sha.finalize()[..4].try_into().expect("sizes fit, and no handler panicked"),
+        )
     }
 
     /// Adds a record of a version with these two hashes.
@@ -49,6 +64,7 @@ impl FakeDb {
         self.add_text(&format!("{module}@{version}"), &text);
     }
 
+    /// Adds a record of this text.
     pub fn add_text(&mut self, name: &str, text: &str) {
         let mut sha = Sha256::new();
         sha.update([0]);
@@ -65,6 +81,7 @@ impl FakeDb {
         }
     }
 
+    /// How many records there are.
     pub fn size(&self) -> usize {
         self.records.len()
     }
@@ -75,6 +92,7 @@ impl FakeDb {
         self.sign(&format!("go.sum database tree\n{size}\n{hash}\n"))
     }
 
+    /// The text as a note with our signature.
     pub fn sign(&self, text: &str) -> String {
         let mut signature = self.key_hash().to_be_bytes().to_vec();
         signature.extend(self.key.sign(text.as_bytes()).to_bytes());
@@ -162,9 +180,9 @@ pub fn serve(
     change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> Server {
     let db = Arc::clone(db);
-    Server::start(move |request, stream: &mut TcpStream| {
+    Server::start(move |request, stream| {
         let Some(path) = request.path.strip_prefix(prefix) else { return not_found(stream) };
-        let answer = db.lock().unwrap().answer(path);
+        let answer = db.lock().expect("sizes fit, and no handler panicked").answer(path);
         match answer.and_then(|bytes| change(path, bytes)) {
             Some(bytes) => ok(stream, &bytes),
             None => not_found(stream),
