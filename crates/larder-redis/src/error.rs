@@ -194,7 +194,8 @@ impl RedisError {
 
 /// The rule that `ACL SETUSER` needs (<https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/>).
 fn grant(command: &str, detail: &str) -> String {
-    if detail.contains("keys") {
+    // 7: "… a key in the keys argument"; 8: "… a key".
+    if detail.contains("access a key") || detail.contains("keys") {
         return "~PATTERN of the keys".to_owned();
     }
     format!("+{}", command.to_ascii_lowercase().replace(' ', "|"))

@@ -270,6 +270,13 @@ impl UndoReader {
         self.whole
     }
 
+    /// How many records count in a file that does not tell, because it was cut off. It is read to
+    /// its end; what is damaged ends it.
+    pub fn count(mut self) -> u64 {
+        while let Ok(Some(_)) = self.next_records() {}
+        self.read
+    }
+
     /// Goes through the rest of the file once. What is damaged is told when it is come to.
     fn look_ahead(&mut self) -> Result<Ahead, UndoFileError> {
         let here = self.file.stream_position()?;

@@ -14,7 +14,9 @@ Keys:
   module           build, mod
   version          build, mod, toolchain
   repository       vcs
-  prefix, type, ttl, slot, encoding  a Redis, where prefix is the default
+  prefix           a Redis, its default: what the names of keys have in common
+  type, ttl        a Redis
+  slot, encoding   a Redis
 
 Of a Redis with many keys a sample is asked for its memory, which counts as no use and as no hit;
 type, ttl and encoding are asked of fewer, since that counts as a hit. What did is told.
@@ -79,8 +81,8 @@ Examples:
 
 pub(crate) const EXPIRE: &str = "\
 Asks first; in production only an approved plan changes keys. With --backup, the default there,
-larder trash restore gives the keys their earlier time to live back: those that still have
-the one that was set. A key that is given one counts as used, unless the server knows NO-TOUCH.
+larder trash restore gives the keys their earlier time to live back: those that still have the one
+that was set. A key that is given one counts as used, unless the server knows NO-TOUCH.
 
 Examples:
   larder expire redis:sessions --match 'temp:*' --ttl 24h --jitter 10% --only-persistent

@@ -21,8 +21,7 @@ use crate::wire_trash::TrashLine;
 #[derive(Clone, Debug)]
 pub(crate) struct KeyEntry {
     pub header: UndoHeader,
-    /// `None` where it was not written to its end.
-    pub keys: Option<u64>,
+    pub keys: u64,
     pub bytes: u64,
     pub path: PathBuf,
 }
@@ -40,7 +39,8 @@ impl KeyEntry {
             cache: self.header.cache.clone(),
             created_at: self.created_at(),
             size: Size::new(1, self.bytes, self.bytes),
-            keys: Some(self.keys.unwrap_or(0)),
+            keys: Some(self.keys),
+            ttls: self.header.ttls,
             expires_at: self.created_at().plus(keep),
         }
     }
@@ -149,9 +149,14 @@ pub(crate) fn list(state: &Path) -> Vec<KeyEntry> {
             let path = file.path();
             let stem = path.file_stem()?.to_str()?.to_owned();
             let reader = UndoReader::open(&path).ok()?;
+            let header = reader.header().clone();
             Some(KeyEntry {
-                header: reader.header().clone(),
-                keys: stem.split_once('-').and_then(|(_, keys)| keys.parse().ok()),
+                header,
+                // One that was not written to its end has its keys counted.
+                keys: stem
+                    .split_once('-')
+                    .and_then(|(_, keys)| keys.parse().ok())
+                    .unwrap_or_else(|| reader.count()),
                 bytes: file.metadata().ok()?.len(),
                 path,
             })

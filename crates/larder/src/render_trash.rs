@@ -35,7 +35,12 @@ pub fn trash(lines: &[TrashLine], screen: &Screen) -> String {
             plain(&line.cache).into_owned().into(),
             minute(line.created_at).into(),
             minute(line.expires_at).into(),
-            short_count(line.keys.unwrap_or(line.size.files)).into(),
+            format!(
+                "{}{}",
+                short_count(line.keys.unwrap_or(line.size.files)),
+                if line.ttls { " TTLs" } else { "" }
+            )
+            .into(),
         ]);
     }
     let total: Size = lines.iter().map(|line| line.size).sum();

@@ -186,3 +186,67 @@ fn unescaped(text: &str) -> Vec<u8> {
     let encoded = text.strip_prefix(ENCODED).and_then(|rest| STANDARD.decode(rest).ok());
     encoded.unwrap_or_else(|| text.as_bytes().to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(change: KeyChange) -> KeysItem {
+        KeysItem {
+            cache: "redis:sessions".to_owned(),
+            url: "redis://127.0.0.1:6379/0".to_owned(),
+            selection: KeySelection {
+                pattern: b"temp:\xff*".to_vec(),
+                exclude: vec![b"temp:keep*".to_vec(), b"base64:\xfe".to_vec()],
+                kind: Some("hash".to_owned()),
+                persistent: true,
+                idle: Some(Duration::from_hours(1)),
+                older_than: None,
+                larger_than: Some(1000),
+            },
+            change,
+            keys: 12,
+            estimated_bytes: 3400,
+            reason: "asked for".into(),
+        }
+    }
+
+    #[test]
+    fn an_item_comes_back_from_json_as_it_was() {
+        let expiry = |only, jitter| {
+            let ttl = Duration::from_hours(36);
+            KeyChange::Expire(Expiry { ttl, jitter, only, seed: u32::MAX })
+        };
+        for change in [
+            KeyChange::Remove,
+            expiry(ExpireIf::Always, 0),
+            expiry(ExpireIf::None, 1),
+            expiry(ExpireIf::Later, 333),
+            expiry(ExpireIf::Earlier, Expiry::WIDEST),
+        ] {
+            let item = item(change);
+            let json = serde_json::to_string(&WireKeys::from(&item)).unwrap();
+            let wire: WireKeys = serde_json::from_str(&json).unwrap();
+            assert_eq!(wire.item(&item.cache, &item.reason), Ok(item));
+        }
+    }
+
+    #[test]
+    fn a_time_to_live_that_makes_no_sense_is_none() {
+        let item = item(KeyChange::Expire(Expiry {
+            ttl: Duration::from_secs(60),
+            jitter: 100,
+            only: ExpireIf::Always,
+            seed: 1,
+        }));
+        let json = serde_json::to_value(WireKeys::from(&item)).unwrap();
+        for (field, value) in
+            [("ttl_seconds", 0.into()), ("jitter", 1.into()), ("jitter", (-0.1).into())]
+        {
+            let mut wrong = json.clone();
+            wrong["expire"][field] = value;
+            let wire: WireKeys = serde_json::from_value(wrong).unwrap();
+            assert!(wire.item("redis:sessions", "x").is_err(), "{field}");
+        }
+    }
+}

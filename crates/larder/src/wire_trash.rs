@@ -25,6 +25,8 @@ pub struct TrashLine {
     pub size: Size,
     /// Keys of a Redis; `None` for files.
     pub keys: Option<u64>,
+    /// Whether only their times to live are kept.
+    pub ttls: bool,
     /// When it will be emptied by itself.
     pub expires_at: Time,
 }
@@ -49,6 +51,8 @@ struct WireEntry {
     size: WireSize,
     /// Keys of a Redis; null for files.
     keys: Option<u64>,
+    /// Whether only their times to live are kept.
+    ttls: bool,
     /// When it will be emptied by itself.
     expires_at: WireTime,
 }
@@ -71,6 +75,7 @@ impl From<&TrashLine> for WireEntry {
             created_at: WireTime(line.created_at),
             size: line.size.into(),
             keys: line.keys,
+            ttls: line.ttls,
             expires_at: WireTime(line.expires_at),
         }
     }

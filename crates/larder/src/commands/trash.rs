@@ -57,6 +57,7 @@ fn lines(listed: &[Listed], config: &Config) -> Vec<TrashLine> {
             created_at: entry.created_at,
             size: entry.size,
             keys: None,
+            ttls: false,
             expires_at: entry.expires_at.unwrap_or(entry.created_at.plus(config.trash_keep)),
         })
         .collect()
