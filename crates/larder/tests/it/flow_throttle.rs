@@ -100,7 +100,7 @@ fn document(ran: &Ran) -> Value {
 
 const USER: [&str; 6] = ["throttle", "redis:s", "--user", "batch", "--yes", "--json"];
 
-fn user_for<'a>(length: &'a str) -> Vec<&'a str> {
+fn user_for(length: &str) -> Vec<&str> {
     [&USER[..], &["--for", length]].concat()
 }
 
