@@ -272,6 +272,8 @@ pub struct Survey {
     pub nodes: Vec<NodeLimit>,
     /// Where the limit cannot be.
     pub failed: Vec<(String, RedisError)>,
+    /// Connections of the user that are open, where the servers tell.
+    pub connections: u64,
     links: Vec<Link>,
     current: Vec<Rules>,
 }
@@ -291,7 +293,8 @@ pub fn survey(
     for endpoint in servers(deployment) {
         let address = endpoint.address().to_owned();
         match ask(&endpoint, wanted) {
-            Ok((link, Some(rules))) => {
+            Ok((link, Some(rules), connections)) => {
+                survey.connections += connections;
                 let earlier = earlier.iter().find(|earlier| earlier.address == address);
                 let mut denied = earlier.map_or_else(Vec::new, |earlier| earlier.denied.clone());
                 denied.extend(wanted.deny.names());
@@ -302,7 +305,7 @@ pub fn survey(
                 survey.links.push(link);
                 survey.current.push(rules);
             }
-            Ok((_, None)) => unknown = unknown.or(Some(address)),
+            Ok((_, None, _)) => unknown = unknown.or(Some(address)),
             Err(ThrottleError::Redis(error)) => survey.failed.push((address, error)),
             Err(error) => return Err(error),
         }
@@ -333,8 +336,11 @@ pub fn servers(deployment: &Deployment) -> Vec<Endpoint> {
     all.collect()
 }
 
-/// The user's rules on this server, where it may be limited.
-fn ask(endpoint: &Endpoint, wanted: &UserLimit) -> Result<(Link, Option<Rules>), ThrottleError> {
+/// The user's rules on this server, where it may be limited, and how many connections it has.
+fn ask(
+    endpoint: &Endpoint,
+    wanted: &UserLimit,
+) -> Result<(Link, Option<Rules>, u64), ThrottleError> {
     let (user, address) = (wanted.user.clone(), endpoint.address().to_owned());
     let mut link = Link::open(endpoint, "throttle")?;
     // Without this answer nobody knows whom it would hit.
@@ -351,8 +357,9 @@ fn ask(endpoint: &Endpoint, wanted: &UserLimit) -> Result<(Link, Option<Rules>),
         let example = format!("{} {}", server.address, server.name).trim_end().to_owned();
         return Err(ThrottleError::OfServers { user, address, example });
     }
+    let connections = of_user.count() as u64;
     let rules = Rules::ask(&mut link, &wanted.user)?;
-    Ok((link, rules))
+    Ok((link, rules, connections))
 }
 
 /// Takes away what was surveyed, on each server. Afterwards the survey's nodes are those that are

@@ -256,8 +256,13 @@ impl RedisClient {
 
     /// Sends a command and reads its answer.
     pub fn ask<T: AsRef<[u8]>>(&mut self, command: &[T]) -> Answer {
-        self.send(&[command]);
+        self.send_all(&[command]);
         self.answer()
+    }
+
+    /// Sends a command whose answer nobody waits for.
+    pub fn send<T: AsRef<[u8]>>(&mut self, command: &[T]) {
+        self.send_all(&[command]);
     }
 
     /// Sends many commands at once and reads as many answers.
@@ -265,7 +270,7 @@ impl RedisClient {
         let mut answers = Vec::with_capacity(commands.len());
         for some in commands.chunks(1000) {
             let slices: Vec<&[T]> = some.iter().map(Vec::as_slice).collect();
-            self.send(&slices);
+            self.send_all(&slices);
             answers.extend((0..some.len()).map(|_| self.answer()));
         }
         answers
@@ -286,7 +291,7 @@ impl RedisClient {
         keys.into_iter().zip(values).collect()
     }
 
-    fn send<T: AsRef<[u8]>>(&mut self, commands: &[&[T]]) {
+    fn send_all<T: AsRef<[u8]>>(&mut self, commands: &[&[T]]) {
         let mut bytes = Vec::new();
         for command in commands {
             bytes.extend_from_slice(format!("*{}\r\n", command.len()).as_bytes());

@@ -21,6 +21,7 @@ pub use crate::args_history::{EventsArgs, TrendArgs};
 pub use crate::args_settings::{
     ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, ExportTo, InitArgs,
 };
+pub use crate::args_throttle::{ThrottleArgs, UnthrottleArgs};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
 pub use crate::args_verify::{HealArgs, VerifyArgs};
 
@@ -162,6 +163,12 @@ pub enum Command {
     /// Show a Redis' slow commands by pattern, who sends them, and the way out
     #[command(after_help = crate::help::SLOWLOG)]
     Slowlog(SlowlogArgs),
+    /// Limit a user, a client or long scripts of a Redis for a time
+    #[command(after_help = crate::help::THROTTLE)]
+    Throttle(ThrottleArgs),
+    /// End such a limit now
+    #[command(after_help = crate::help::UNTHROTTLE)]
+    Unthrottle(UnthrottleArgs),
     /// Show how fast caches grow, how sure that is, and when they are full
     #[command(after_help = crate::help::TREND)]
     Trend(TrendArgs),

@@ -22,8 +22,11 @@ mod plans;
 mod prune;
 mod slowlog;
 mod status;
+mod throttle;
+mod throttle_others;
 mod trash;
 mod trend;
+mod unthrottle;
 mod verify;
 mod watch;
 
@@ -49,6 +52,8 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
         Some(Command::Health(args)) => health::run(&context()?, &args),
         Some(Command::Audit(args)) => audit::run(&context()?, &args),
         Some(Command::Slowlog(args)) => slowlog::run(&context()?, &args),
+        Some(Command::Throttle(args)) => throttle::run(&context()?, &args),
+        Some(Command::Unthrottle(args)) => unthrottle::run(&context()?, &args),
         Some(Command::Clean(args)) => clean::run(&context()?, &args),
         Some(Command::Expire(args)) => expire::run(&context()?, &args),
         Some(Command::Prune(args)) => prune::run(&context()?, &args),

@@ -43,6 +43,28 @@ Examples:
   larder slowlog redis:sessions
   larder slowlog redis:sessions --follow";
 
+pub(crate) const THROTTLE: &str = "\
+A user keeps all that is not taken away, and its open connections; its passwords, keys and channels
+are not touched. Without --deny it may not run what looks at everything or stops everybody (KEYS,
+SORT, SUNION, FLUSHALL, MONITOR, ...), and what the slow log names it for. Every master and replica
+is told. The rules from before are written down first and given back exactly, when the time is over
+or by Ctrl-C; after a crash the next larder that talks to this Redis does it. Where larder watch
+runs, it gives them back, and this command returns. While it lasts, ACL SAVE would make it last.
+
+A client is disconnected, and again when one comes from the same host with the same name and user;
+without a name only once. Scripts end only if they have written nothing, which Redis decides.
+
+Examples:
+  larder throttle redis:sessions --user batch --for 10m
+  larder throttle redis:sessions --user batch --deny keys,@dangerous --for 1h
+  larder throttle redis:sessions --client 17 --for 5m
+  larder throttle redis:sessions --scripts --longer-than 10s --for 1h";
+
+pub(crate) const UNTHROTTLE: &str = "\
+Examples:
+  larder unthrottle redis:sessions --user batch
+  larder unthrottle redis:sessions --all";
+
 pub(crate) const CLEAN: &str = "\
 In the production profile nothing is removed but by an approved plan.
 

@@ -10,10 +10,11 @@ use larder_engine::{Profile, keys};
 
 use crate::bridge;
 use crate::context::Context;
-use crate::exit::CliError;
+use crate::exit::{CliError, Exit};
 use crate::key_removal::{self, Worked};
+use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::{PlanDoc, PlanFile, document};
-use crate::{key_plan, redis_target};
+use crate::{key_plan, redis_target, render_keys};
 
 /// A plan of what the `[[redis.NAME.clean]]` rules want gone from this `redis:NAME`, an item a
 /// rule. Nothing is removed. An error where there is no rule.
@@ -49,8 +50,18 @@ pub fn check(
     Ok(keys::checked(&bridge::config(context), profile, approval, plan)?)
 }
 
-/// Applies it.
-pub(crate) fn apply(
+/// Applies it. The exit is the one that `larder apply` would end in.
+pub fn apply(
+    context: &Context<'_>,
+    checked: CheckedPlan,
+    file: Option<&PlanFile>,
+) -> Result<(OutcomeDoc, Exit), CliError> {
+    let worked = carry_out(context, checked, file)?;
+    Ok((worked.document(), render_keys::exit(&worked)))
+}
+
+/// Applies it, and tells what was done item by item.
+pub(crate) fn carry_out(
     context: &Context<'_>,
     checked: CheckedPlan,
     file: Option<&PlanFile>,

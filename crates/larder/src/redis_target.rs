@@ -152,6 +152,8 @@ pub fn failed(error: &RedisError) -> CliError {
             format!("it hangs, or needs more than {}: timeout in [redis.NAME]", seconds(*within)),
         ),
         RedisError::OutOfMemory { .. } => CliError::new(Exit::Partly, what),
+        RedisError::Busy { .. } => CliError::new(Exit::Unreachable, what)
+            .hint("larder throttle redis:NAME --scripts --for 1m ends it, if it has not written"),
         RedisError::ReadOnly { .. } => {
             CliError::refused(what).hint("a replica takes no writes: name its master")
         }

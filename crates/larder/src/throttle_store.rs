@@ -296,7 +296,9 @@ mod tests {
             throttle("0b", Subject::Client { node: "h:1".to_owned(), id: u64::MAX }),
             throttle("0c", Subject::Scripts { longer_than: Duration::from_millis(1500) }),
         ];
-        all.iter().for_each(|one| store.put(one).unwrap());
+        for one in &all {
+            store.put(one).unwrap();
+        }
         std::fs::write(folder.path().join("throttles/.0d.json.1-2-3.tmp"), "{").unwrap();
         let (listed, bad) = store.list();
         assert_eq!((listed.as_slice(), bad.len()), (&all[..], 0));

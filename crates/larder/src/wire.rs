@@ -24,6 +24,7 @@ pub use crate::wire_plan::PlanDoc;
 pub use crate::wire_plans::PlansDoc;
 pub use crate::wire_slowlog::SlowlogDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
+pub use crate::wire_throttle::ThrottleDoc;
 pub use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc};
 pub use crate::wire_trend::TrendDoc;
 pub use crate::wire_verify::VerifyDoc;
@@ -141,6 +142,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<StatusDoc>(),
         schema_of::<AuditDoc>(),
         schema_of::<SlowlogDoc>(),
+        schema_of::<ThrottleDoc>(),
         schema_of::<TrashDoc>(),
         schema_of::<TrendDoc>(),
         schema_of::<VerifyDoc>(),

@@ -338,7 +338,9 @@ fn a_script_that_wrote_nothing_is_ended_and_one_that_wrote_is_not() {
     until(Duration::ZERO, &|look| matches!(look, ScriptLook::Ended(_)));
     assert!(function.join().unwrap().contains("killed"));
 
-    ask(&["EVAL", "redis.call('SET', 'k', 'x') while true do end", "0"]);
+    let writes = "redis.call('SET', 'k', 'x') while true do end";
+    let mut writer = server.client();
+    writer.send(&["EVAL", writes, "0"]);
     until(Duration::ZERO, &|look| matches!(look, ScriptLook::Unkillable(_)));
     // A server that is busy says so to whoever comes.
     let error = Deployment::discover(&endpoint(&server)).unwrap_err();

@@ -236,7 +236,7 @@ impl Run<'_> {
         file: Option<&PlanFile>,
     ) -> Result<Vec<Told>, CliError> {
         let checked = key_upkeep::check(context, plan, file)?;
-        let worked = key_upkeep::apply(context, checked, file)?;
+        let worked = key_upkeep::carry_out(context, checked, file)?;
         let mut told = Vec::new();
         for event in history_keep::key_events(&worked, self.trace) {
             let cache = event.cache.clone().unwrap_or_default();

@@ -23,6 +23,8 @@ fn help_of_every_command() {
         "download",
         "expire",
         "heal",
+        "throttle",
+        "unthrottle",
         "trash",
         "trash list",
         "trash restore",

@@ -31,6 +31,9 @@ mod flow_plan;
 mod flow_prune;
 #[cfg(unix)]
 mod flow_redis;
+mod flow_redis_audit;
+#[cfg(unix)]
+mod flow_throttle;
 mod flow_trash;
 mod flow_trend;
 mod flow_verify;
