@@ -98,8 +98,8 @@ pub(crate) fn change(
         let _progress = context.progress("Looking at keys", None);
         key_plan::prepare(context, wishes, options)?
     };
-    let plan = key_plan::plan(&prepared, &context.request);
     if manner.dry_run {
+        let plan = key_plan::plan(&prepared, &context.request);
         let text = || render_keys::preview(&prepared, &context.screen());
         let end = render_plan::nothing(&plan).trim_start();
         context.printer.show(|| PlanDoc::from(&plan), || text() + end);
@@ -108,6 +108,16 @@ pub(crate) fn change(
         }
         return Ok(if failed.is_empty() { Exit::Done } else { Exit::Partly });
     }
+    let ready = ready(context, (prepared, failed), manner)?;
+    Ok(shown(context, &work(context, ready)?))
+}
+
+/// What was looked at, once that may be done: it is no production server, and it was asked about.
+pub(crate) fn ready(
+    context: &Context<'_>,
+    (prepared, failed): Looked,
+    manner: &Manner,
+) -> Result<Ready, CliError> {
     if key_plan::profile(&prepared) == Profile::Production {
         let what = "in production keys are changed only by an approved plan";
         let verb = context.request.first().map_or("clean", String::as_str);
@@ -116,9 +126,10 @@ pub(crate) fn change(
         )));
     }
     ask(context, &prepared, manner)?;
+    let plan = key_plan::plan(&prepared, &context.request);
     let document = document(&PlanDoc::from(&plan));
     let checked = keys::checked(&bridge::config(context), Profile::Dev, Approval::NotAsked, plan)?;
-    run(context, &Run { checked, document, manner: manner.clone() }, (prepared, failed))
+    Ok(Ready(Run { checked, document, manner: manner.clone() }, (prepared, failed)))
 }
 
 /// The keys of a plan that was read from a file.
@@ -146,7 +157,8 @@ pub(crate) fn apply(
         ask(context, &looked.0, manner)?;
     }
     let document = file.document().clone();
-    run(context, &Run { checked, document, manner: manner.clone() }, looked)
+    let ready = Ready(Run { checked, document, manner: manner.clone() }, looked);
+    Ok(shown(context, &work(context, ready)?))
 }
 
 /// The door: the plan, if it may be applied, and what is known of its approval.
@@ -246,7 +258,8 @@ pub(crate) fn resume(
     }
     let mut manner = manner.clone();
     manner.pace.resume = true;
-    run(context, &Run { checked, document: first.document.clone(), manner }, looked)
+    let ready = Ready(Run { checked, document: first.document.clone(), manner }, looked);
+    Ok(shown(context, &work(context, ready)?))
 }
 
 /// All keys of a production server are a slip of the hand more often than a wish.
@@ -286,6 +299,9 @@ struct Run {
     manner: Manner,
 }
 
+/// What may be carried out.
+pub(crate) struct Ready(Run, Looked);
+
 /// What was carried out.
 #[derive(Debug)]
 pub(crate) struct Worked {
@@ -302,16 +318,21 @@ impl Worked {
     }
 }
 
-fn run(context: &Context<'_>, run: &Run, looked: Looked) -> Result<Exit, CliError> {
+/// Carries it out.
+pub(crate) fn work(context: &Context<'_>, Ready(run, looked): Ready) -> Result<Worked, CliError> {
     let work = Arc::new(Work { meter: Arc::clone(&context.meter), ..Work::default() });
     let worked = {
         let expected = looked.0.iter().map(|one| one.item.keys).sum();
         let _progress = KeysProgress::start(context.printer, &work, expected);
-        carry_out(context, run, looked, &work)?
+        carry_out(context, &run, looked, &work)?
     };
-    context.printer.show(|| worked.document(), || render_keys::outcome(&worked, &context.screen()));
     history_keep::keys_changed(context, &worked);
-    Ok(render_keys::exit(&worked))
+    Ok(worked)
+}
+
+fn shown(context: &Context<'_>, worked: &Worked) -> Exit {
+    context.printer.show(|| worked.document(), || render_keys::outcome(worked, &context.screen()));
+    render_keys::exit(worked)
 }
 
 /// Applies a plan of keys that a person, or the settings, let through: without a question, without

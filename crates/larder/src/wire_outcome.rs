@@ -42,6 +42,9 @@ pub struct OutcomeDoc {
     failed: Vec<WireFailed>,
     /// What undoes this.
     trash_id: Option<String>,
+    /// What undoes what was done to keys, where files went in the same command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys_trash_id: Option<String>,
     /// Whether it was stopped before its end.
     interrupted: bool,
     /// From the first look to the last change.
@@ -150,6 +153,7 @@ impl From<&Outcome> for OutcomeDoc {
                 .map(|f| WireFailed { subject: f.subject.clone(), error: f.error.clone() })
                 .collect(),
             trash_id: outcome.trash_id.clone(),
+            keys_trash_id: None,
             interrupted: outcome.interrupted,
             duration_seconds: outcome.duration.as_secs_f64(),
             rewarm: None,
@@ -207,10 +211,27 @@ impl OutcomeDoc {
                 .collect(),
             failed: errors.chain(broken).collect(),
             trash_id: done.iter().find_map(|one| one.trash_id.clone()),
+            keys_trash_id: None,
             interrupted: done.iter().any(|one| one.changed.interrupted),
             duration_seconds: took.as_secs_f64(),
             rewarm: None,
         }
+    }
+
+    /// With what was done to keys in the same command.
+    #[must_use]
+    pub(crate) fn with_keys(mut self, keys: Self) -> Self {
+        self.before.extend(keys.before);
+        self.after.extend(keys.after);
+        self.freed_bytes += keys.freed_bytes;
+        self.trashed_bytes += keys.trashed_bytes;
+        self.removed.items += keys.removed.items;
+        self.removed.keys += keys.removed.keys;
+        self.skipped.extend(keys.skipped);
+        self.failed.extend(keys.failed);
+        self.duration_seconds += keys.duration_seconds;
+        self.interrupted |= keys.interrupted;
+        Self { redis: keys.redis, changed: keys.changed, keys_trash_id: keys.trash_id, ..self }
     }
 
     /// With what was fetched afterwards.

@@ -207,6 +207,48 @@ fn a_redis_is_pruned_by_its_rules() {
 }
 
 #[test]
+fn go_and_redis_are_pruned_by_one_command() {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    fill(&mut client, 300);
+    let home = home(&server);
+    // A build cache with an output that no action names.
+    let build = home.path().join("cache/go-build");
+    let name = "0b".repeat(32);
+    home.write(&format!("cache/go-build/0b/{name}-d"), &"x".repeat(5000));
+    home.write(
+        "cache/go-build/README",
+        "This directory holds cached build artifacts from the Go build system.\n",
+    );
+    for n in 0..256 {
+        std::fs::create_dir_all(build.join(format!("{n:02x}"))).unwrap();
+    }
+    let gocache = build.to_str().unwrap();
+    let prune = ["prune", "build", "redis:sessions", "--protect", "0s", "--gocache", gocache];
+    let plan = document(&home, "plan/1", 0, &[&prune[..], &["-n"]].concat());
+    let caches = plan["items"].as_array().unwrap().iter().map(|item| item["cache"].clone());
+    let caches: Vec<Value> = caches.collect();
+    assert!(
+        caches.contains(&"build".into()) && caches.contains(&"redis:sessions".into()),
+        "{plan:#}"
+    );
+    // Nothing goes before the answer.
+    home.run(&prune).ends(3);
+    assert!(build.join(format!("0b/{name}-d")).exists());
+    let done = document(&home, "outcome/1", 0, &[&prune[..], &["--yes", "--backup"]].concat());
+    assert_eq!(
+        (&done["removed"]["items"], &done["removed"]["files"]),
+        (&3.into(), &1.into()),
+        "{done:#}"
+    );
+    assert_eq!(done["before"].as_array().unwrap().len(), 2);
+    assert!(done["trash_id"].is_null() && done["keys_trash_id"].is_string(), "{done:#}");
+    assert!(!build.join(format!("0b/{name}-d")).exists());
+    let left = done["removed"]["keys"].as_i64().unwrap() + client.ask(&["DBSIZE"]).number();
+    assert_eq!(left, 350);
+}
+
+#[test]
 fn a_daemon_prunes_without_a_question_and_in_production_only_as_approved() {
     use larder_cli::args::GlobalArgs;
     use larder_cli::context::Context;

@@ -249,7 +249,7 @@ fn bad_input_is_an_error_that_tells_no_password() {
         (&["clean", "redis:sessions", "--resume"], 2),
         (&["prune", "redis:sessions"], 2),
         (&["prune", "redis:sessions", "--max-size", "1GB"], 2),
-        (&["prune", "redis:sessions", "build"], 2),
+        (&["prune", "redis:sessions", "build", "--resume"], 2),
         (&["prune", "build", "--max-rate", "5"], 2),
         (&["expire", "redis:sessions"], 2),
         (&["expire", "redis:sessions", "--match", "x"], 2),
