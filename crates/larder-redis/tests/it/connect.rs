@@ -202,7 +202,9 @@ fn a_user_without_rights_learns_each_grant_and_the_rest_goes_on() {
         (&["GET", "other"], "~PATTERN of the keys"),
     ] {
         let mut asked = redis::cmd(command[0]);
-        command[1..].iter().for_each(|word| drop(asked.arg(word)));
+        for word in &command[1..] {
+            asked.arg(word);
+        }
         let error = link.ask::<redis::Value>(&asked).unwrap_err();
         assert!(error.is_missing_right() && !error.breaks_link(), "{error:?}");
         assert!(error.to_string().ends_with(&format!("it takes: {grant}")), "{error}");
