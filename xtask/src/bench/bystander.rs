@@ -37,8 +37,16 @@ impl Bystander {
         let thread = std::thread::spawn(move || {
             let mut samples = Vec::new();
             let mut due = Instant::now();
-            while !theirs.load(Ordering::Relaxed) {
+            let mut until = None;
+            loop {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                // Who was due before the end is still heard: what they waited is the finding.
+                if until.is_none() && theirs.load(Ordering::Relaxed) {
+                    until = Some(Instant::now());
+                }
+                if until.is_some_and(|until| due >= until) {
+                    return Ok(samples);
+                }
                 // A request that had to wait for the one before it has waited since it was due;
                 // a thread that merely woke up late has not.
                 let late = Instant::now().saturating_duration_since(due) > EVERY;
@@ -48,7 +56,6 @@ impl Bystander {
                 samples.push(asked.elapsed());
                 due += EVERY;
             }
-            Ok(samples)
         });
         Ok(Self { stop, thread })
     }
