@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_time_to_live_that_makes_no_sense_is_none() {
         let item = item(KeyChange::Expire(Expiry {
-            ttl: Duration::from_secs(60),
+            ttl: Duration::from_mins(1),
             jitter: 100,
             only: ExpireIf::Always,
             seed: 1,
