@@ -139,7 +139,7 @@ fn what_is_done_about_it_is_told_once_and_stays_with_it() {
     board.step(vec![judged(50.0)], &thresholds(), at(120));
     let told = board.tell(&thresholds(), at(120), |_| false);
     assert_eq!(told[0].occasion, Occasion::Changed);
-    assert_eq!(told[0].alert.done, [done.clone()]);
+    assert_eq!(told[0].alert.done, std::slice::from_ref(&done));
     assert_eq!(told[0].alert.details, ["KEYS report:*, 31 times"]);
     board.step(vec![judged(50.0)], &thresholds(), at(180));
     assert_eq!(board.tell(&thresholds(), at(180), |_| false), []);

@@ -45,6 +45,25 @@ pub struct Tls {
     pub client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+impl Tls {
+    /// What is wrong with it before anybody is asked: of a file without a certificate the library
+    /// would say that nobody is trusted.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        let has = |pem: &[u8], what: &str| String::from_utf8_lossy(pem).contains(what);
+        let certificate = "-----BEGIN CERTIFICATE-----";
+        match (&self.authorities, &self.client) {
+            (Some(pem), _) if !has(pem, certificate) => Some("ca-file holds no certificate in PEM"),
+            (_, Some((pem, _))) if !has(pem, certificate) => {
+                Some("cert-file holds no certificate in PEM")
+            }
+            (_, Some((_, pem))) if !has(pem, "PRIVATE KEY-----") => {
+                Some("key-file holds no private key in PEM")
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").finish_non_exhaustive()

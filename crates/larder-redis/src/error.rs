@@ -13,6 +13,14 @@ pub enum RedisError {
         /// The system's words.
         why: String,
     },
+    /// No connection that both sides trust.
+    #[error("{address} cannot be reached over TLS: {why}")]
+    Tls {
+        /// The server.
+        address: String,
+        /// What is wrong with whose certificate.
+        why: String,
+    },
     /// No answer in time. What was asked may still happen.
     #[error("{address} did not answer {command} within {within:?}")]
     TimedOut {
@@ -132,6 +140,7 @@ impl RedisError {
         matches!(
             self,
             Self::Unreachable { .. }
+                | Self::Tls { .. }
                 | Self::TimedOut { .. }
                 | Self::Login { .. }
                 | Self::Garbage { .. }
@@ -189,6 +198,27 @@ impl RedisError {
             }
             _ => Self::Server { address, command, answer },
         }
+    }
+}
+
+/// What a failed TLS handshake means, from the TLS library's words; `None` where it is none.
+pub(crate) fn of_handshake(words: &str) -> Option<String> {
+    let plain = [
+        ("UnknownIssuer", "no authority that is trusted has signed its certificate"),
+        ("NotValidForName", "its certificate is for another name"),
+        ("Expired", "its certificate has expired"),
+        ("NotValidYet", "its certificate is not valid yet"),
+        ("Revoked", "its certificate was revoked"),
+        ("CertificateRequired", "it asks for a certificate of ours"),
+        ("UnknownCA", "it does not trust our certificate"),
+        ("InvalidContentType", "it does not speak TLS there"),
+        ("corrupt message", "it does not speak TLS there"),
+    ];
+    let known = plain.iter().find(|(word, _)| words.contains(word));
+    let other = words.contains("peer certificate") || words.contains("fatal alert");
+    match known {
+        Some((_, why)) => Some((*why).to_owned()),
+        None => other.then(|| words.to_owned()),
     }
 }
 

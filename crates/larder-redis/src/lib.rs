@@ -47,6 +47,7 @@ mod slow_pattern;
 pub mod slowlog;
 pub mod throttle;
 pub mod throttle_client;
+mod throttle_error;
 pub mod throttle_scripts;
 pub mod undo;
 pub mod undo_file;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, ConnectionLike, FromRedisValue, Pipeline, Value};
 
 use crate::endpoint::Endpoint;
-use crate::error::RedisError;
+use crate::error::{RedisError, of_handshake};
 
 /// What the server grants a guest that does not want to be noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,10 +59,11 @@ impl std::fmt::Debug for Link {
 impl Link {
     /// Connects, logs in and selects the database. `purpose` becomes part of the client's name.
     pub fn open(endpoint: &Endpoint, purpose: &str) -> Result<Self, RedisError> {
-        let client = endpoint.client().map_err(|error| RedisError::Setup {
-            address: endpoint.address().to_owned(),
-            why: error.to_string(),
-        })?;
+        let setup = |why: String| RedisError::Setup { address: endpoint.address().to_owned(), why };
+        if let Some(why) = endpoint.tls.problem() {
+            return Err(setup(why.to_owned()));
+        }
+        let client = endpoint.client().map_err(|error| setup(error.to_string()))?;
         let mut link = Self {
             endpoint: endpoint.clone(),
             purpose: purpose.to_owned(),
@@ -230,12 +231,28 @@ impl Link {
                 RedisError::Garbage { address, command, why: "not the protocol".to_owned() }
             }
             _ => match error.code() {
-                Some(code) => {
-                    RedisError::answered(&address, &command, code, error.detail().unwrap_or(""))
-                }
-                None => RedisError::Unreachable { address, why: error.to_string() },
+                Some(code) => self.answered(&command, code, error.detail().unwrap_or("")),
+                None => match of_handshake(&error.to_string()) {
+                    Some(why) => RedisError::Tls { address, why },
+                    None => RedisError::Unreachable { address, why: error.to_string() },
+                },
             },
         }
+    }
+}
+
+impl Link {
+    /// An error answer; a database that is not there is a matter of settings.
+    fn answered(&self, command: &str, code: &str, detail: &str) -> RedisError {
+        let database = self.endpoint.database;
+        let why = if detail.contains("DB index is out of range") {
+            format!("there is no database {database} on it")
+        } else if detail.contains("SELECT is not allowed in cluster mode") {
+            format!("there is no database {database} on it: a cluster has database 0 alone")
+        } else {
+            return RedisError::answered(self.address(), command, code, detail);
+        };
+        RedisError::Setup { address: self.address().to_owned(), why }
     }
 }
 

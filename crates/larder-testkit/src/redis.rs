@@ -68,6 +68,11 @@ impl RedisServer {
         }
     }
 
+    /// One more option, from the next start on.
+    pub fn add_option(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(|option| (*option).to_owned()));
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()

@@ -152,6 +152,9 @@ pub fn failed(error: &RedisError) -> CliError {
             format!("it hangs, or needs more than {}: timeout in [redis.NAME]", seconds(*within)),
         ),
         RedisError::OutOfMemory { .. } => CliError::new(Exit::Partly, what),
+        RedisError::Tls { .. } => CliError::new(Exit::Unreachable, what).hint(
+            "in [redis.NAME] ca-file names whom to trust, cert-file and key-file are our own",
+        ),
         RedisError::Busy { .. } => CliError::new(Exit::Unreachable, what)
             .hint("larder throttle redis:NAME --scripts --for 1m ends it, if it has not written"),
         RedisError::ReadOnly { .. } => {

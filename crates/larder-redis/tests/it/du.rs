@@ -21,7 +21,7 @@ fn fill(client: &mut RedisClient, each: u32) {
     let long = "x".repeat(200);
     let mut commands = Vec::new();
     for n in 0..each {
-        commands.push(words(&format!("SET temp:{n} {}", &long[..(n as usize * 7) % 200 + 1])));
+        commands.push(words(&format!("SET temp:{n} {}", &long[..=((n as usize * 7) % 200)])));
         commands.push(words(&format!("SET user:{n}:cart {long} EX 90000")));
         commands.push(words(&format!("HSET job:{n} a 1 b 2 c {n}")));
     }
@@ -156,7 +156,7 @@ fn memory_is_bounded_and_others_are_let_have_their_turn() {
     client.ask_all(&names);
     let begun = std::time::Instant::now();
     let report = look(&server, KeysBy::Prefix);
-    assert!(begun.elapsed() < Duration::from_secs(120));
+    assert!(begun.elapsed() < Duration::from_mins(2));
     assert!(report.rows.len() < 50, "{}", report.rows.len());
     let keys: f64 = report.rows.iter().map(|row| row.keys.value).sum();
     assert!((keys - 220_000.0).abs() < 0.5, "{keys}");

@@ -2,6 +2,7 @@
 
 mod audit;
 mod clean;
+mod connect;
 mod du;
 mod expire;
 mod glob;

@@ -20,7 +20,7 @@ use crate::{endpoint, matching};
 type All = BTreeMap<Vec<u8>, (Vec<u8>, i64)>;
 
 fn wait(what: &str, mut until: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !until() {
         assert!(Instant::now() < end, "{what} does not come about");
         std::thread::sleep(Duration::from_millis(20));

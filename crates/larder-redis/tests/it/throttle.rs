@@ -339,8 +339,8 @@ fn a_script_that_wrote_nothing_is_ended_and_one_that_wrote_is_not() {
     assert!(function.join().unwrap().contains("killed"));
 
     let writes = "redis.call('SET', 'k', 'x') while true do end";
-    let mut writer = server.client();
-    writer.send(&["EVAL", writes, "0"]);
+    let mut busy = server.client();
+    busy.send(&["EVAL", writes, "0"]);
     until(Duration::ZERO, &|look| matches!(look, ScriptLook::Unkillable(_)));
     // A server that is busy says so to whoever comes.
     let error = Deployment::discover(&endpoint(&server)).unwrap_err();

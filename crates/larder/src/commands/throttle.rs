@@ -28,6 +28,7 @@ pub(crate) fn run(context: &Context<'_>, args: &ThrottleArgs) -> Result<Exit, Cl
         return Err(CliError::usage(format!("{} is not a Redis", args.cache))
             .hint("larder throttle redis:NAME --user USER --for 10m"));
     }
+    crate::interrupt::stop_with_the_terminal(&context.meter);
     let target = redis_target::find(context, &args.cache)?;
     let store = ThrottleStore::new(context.state_folder()?);
     let trace_id = larder_engine::keys::new_id();

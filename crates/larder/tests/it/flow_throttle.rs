@@ -100,7 +100,7 @@ fn document(ran: &Ran) -> Value {
 
 const USER: [&str; 6] = ["throttle", "redis:s", "--user", "batch", "--yes", "--json"];
 
-fn user_for<'a>(length: &'a str) -> Vec<&'a str> {
+fn user_for(length: &str) -> Vec<&str> {
     [&USER[..], &["--for", length]].concat()
 }
 
@@ -187,6 +187,13 @@ fn another_larder_ends_it_and_says_what_it_does_not_know() {
     let unknown = home.run(&["unthrottle", "redis:s", "--user", "batch"]);
     assert!(unknown.ends(2).err.contains("nobody is limited there"), "{unknown:?}");
     home.run(&["unthrottle", "redis:s", "--all"]).ends(0);
+    // A terminal that goes gives back.
+    let child = spawn(&home, &user_for("10m"));
+    until("the user is limited", || !may(&mut live));
+    signal(&child, "-HUP");
+    assert_eq!(document(end(&home, child).ends(130))["state"], "ended");
+    assert_eq!(acl(&server), before);
+
     let child = spawn(&home, &[&user_for("10m")[..], &["--all-commands"]].concat());
     until("everything is taken away", || denied(&mut live, &["GET", "x"]));
     let ended = home.run(&["unthrottle", "redis:s", "--user", "batch"]);
