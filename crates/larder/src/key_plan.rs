@@ -11,6 +11,9 @@ use crate::redis_readings;
 use crate::redis_target::{self, RedisTarget};
 use crate::settings_redis::Rule;
 
+/// Why keys are changed that were named on the command line.
+pub(crate) const ASKED_FOR: &str = "matches what was asked for";
+
 /// A wish for a Redis.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
@@ -56,7 +59,7 @@ pub(crate) fn wishes(
         target,
         selection: selection.clone(),
         change,
-        reason: "matches what was asked for".to_owned(),
+        reason: ASKED_FOR.to_owned(),
     };
     Ok(targets(context, names)?.into_iter().map(wish).collect())
 }

@@ -8,7 +8,7 @@ use larder_engine::Profile;
 use larder_redis::{Caution, Estimate, Example, NodeChanged, Preview};
 
 use crate::exit::Exit;
-use crate::key_plan::{Prepared, ttl, whole};
+use crate::key_plan::{ASKED_FOR, Prepared, ttl, whole};
 use crate::key_removal::{Done, Worked, millis};
 use crate::printer::{BAD, COMMAND, STRONG, Screen, WARN};
 use crate::text::{counted as counted_keys, grouped, plain, short_count, took};
@@ -43,7 +43,7 @@ fn of_one(one: &Prepared, screen: &Screen) -> String {
         short_count(preview.keyspace),
         bytes(preview, screen),
     );
-    if &*one.item.reason != "matches what was asked for" {
+    if &*one.item.reason != ASKED_FOR {
         let _ = writeln!(text, "Why: {}.", plain(&one.item.reason));
     }
     if let KeyChange::Expire(expiry) = one.item.change {

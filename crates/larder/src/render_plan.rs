@@ -43,7 +43,11 @@ fn keys(item: &KeysItem, screen: &Screen) -> String {
         }
     };
     let flags = crate::key_plan::flags(item);
-    format!("{}\n  {}\n", wrapped(&head, 0, screen.width), plain(&flags))
+    let why = match &*item.reason {
+        crate::key_plan::ASKED_FOR => String::new(),
+        reason => format!("  {}\n", plain(reason)),
+    };
+    format!("{}\n{why}  {}\n", wrapped(&head, 0, screen.width), plain(&flags))
 }
 
 /// The last line of `-n`, by what the plan is about.

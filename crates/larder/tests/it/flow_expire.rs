@@ -200,6 +200,8 @@ fn a_redis_is_pruned_by_its_rules() {
 
     assert!(home.run(&["prune", "redis:prod", "--yes"]).ends(3).err.contains("approved plan"));
     home.run(&["plan", "-o", "prune.json", "prune", "redis:prod"]).ends(0);
+    let asked = home.run(&["approve", "prune.json"]);
+    assert!(asked.ends(3).err.contains("  temp:*, by the settings\n"), "{asked:?}");
     home.run(&["approve", "prune.json", "--yes"]).ends(0);
     let done = document(&home, "outcome/1", 0, &["apply", "prune.json"]);
     assert_eq!(done["removed"]["keys"], 1000);
