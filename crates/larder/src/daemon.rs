@@ -23,6 +23,7 @@ mod sampler;
 mod serve;
 mod signals;
 mod silences;
+mod systemd;
 mod ticker;
 mod triggering;
 mod work;

@@ -55,6 +55,7 @@ pub fn stop_with_the_terminal(meter: &Arc<Meter>) {
 }
 
 #[cfg(not(target_os = "linux"))]
+/// There is no such signal here.
 pub fn stop_with_the_terminal(_: &Arc<Meter>) {}
 
 /// Whether SIGHUP, the first of all, is among the signals that are ignored

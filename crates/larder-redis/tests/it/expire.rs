@@ -130,7 +130,7 @@ fn earlier_times_come_back_but_not_over_what_somebody_set_since() {
     let server = RedisServer::start();
     let mut client = server.client();
     fill(&mut client);
-    client.ask(&["SET", "temp:soon", "x", "PX", "300"]);
+    client.ask(&["SET", "temp:soon", "x", "PX", "5000"]);
     let mut before = ends(&mut client);
     let found = Deployment::discover(&endpoint(&server)).unwrap();
     let dir = tempfile::tempdir().unwrap();

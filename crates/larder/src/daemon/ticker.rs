@@ -19,6 +19,7 @@ use super::sampler::Sampler;
 use super::serve;
 use super::signals::Reload;
 use super::silences::{self, Silences};
+use super::systemd;
 use super::work::{Done, Job};
 use super::{board_file, hooks};
 use crate::bridge;
@@ -142,7 +143,9 @@ impl<'a> Ticker<'a> {
                 self.reload(&mut reload);
             }
             self.tick()?;
-            watchdog(self.base.live.know().ready.is_some());
+            if self.base.live.know().ready.is_some() {
+                systemd::alive();
+            }
             let every = self.base.settings().daemon.schedule.sample;
             self.wait_until(begun + every);
         }
@@ -152,7 +155,7 @@ impl<'a> Ticker<'a> {
     }
 
     fn leave(self, server: Option<larder_server::Running>) {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        systemd::stopping();
         if let Some(server) = server {
             server.stop(Duration::from_secs(5));
         }
@@ -404,14 +407,5 @@ impl<'a> Ticker<'a> {
         let step = Step::new("settings-bad", trace, what.clone()).bad(Severity::Warning);
         self.recorder.say(step);
         self.bad_settings = Some(what);
-    }
-}
-
-/// Tells systemd that it is ready, once it is, and that it is alive.
-fn watchdog(ready: bool) {
-    if ready {
-        // Without systemd there is nobody to tell.
-        let _ =
-            sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]);
     }
 }

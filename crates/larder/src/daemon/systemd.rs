@@ -1,0 +1,23 @@
+//! What systemd is told: that it is ready and alive, and that it stops. Elsewhere nobody is told.
+
+/// It is ready, and alive: the watchdog hears of it at each tick.
+#[cfg(target_os = "linux")]
+pub(crate) fn alive() {
+    use sd_notify::NotifyState::{Ready, Watchdog};
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[Ready, Watchdog]);
+}
+
+/// It stops.
+#[cfg(target_os = "linux")]
+pub(crate) fn stopping() {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+}
+
+/// It is ready, and alive.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn alive() {}
+
+/// It stops.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn stopping() {}
