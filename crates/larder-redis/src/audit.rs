@@ -69,7 +69,7 @@ pub struct HotKey {
 pub struct Audit {
     /// Keys that were met.
     pub keys: u64,
-    /// Bytes of all of them.
+    /// Bytes of all of them; 0 where sizes are not told.
     pub bytes: u64,
     /// How many were looked at closely.
     pub sampled: u64,
@@ -269,6 +269,7 @@ impl Auditor<'_> {
         answers
             .map(|answer| match denials.sift("sizes of keys", answer)? {
                 Some(answer) => Ok(integer(&answer).and_then(|bytes| u64::try_from(bytes).ok())),
+                // No key takes nothing: this stands for what is not told.
                 None => Ok(Some(0)),
             })
             .collect()
@@ -343,6 +344,9 @@ impl Passing {
 
 /// Keeps the largest so many.
 fn keep(heap: &mut Most, figure: u64, key: &[u8]) {
+    if figure == 0 {
+        return;
+    }
     if heap.len() < NAMED {
         heap.push(Reverse((figure, key.to_vec())));
     } else if heap.peek().is_some_and(|Reverse((least, _))| figure > *least) {

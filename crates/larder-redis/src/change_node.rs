@@ -8,7 +8,7 @@ use larder_core::KeyChange;
 use redis::Value;
 
 use crate::change::{ChangeOptions, NodeChanged, Stopped, Undo, UndoFailed, Work};
-use crate::clean_remove::Remover;
+use crate::clean_remove::{Ahead, Remover};
 use crate::deployment::{Deployment, Node, Shape, imports};
 use crate::endpoint::Endpoint;
 use crate::error::RedisError;
@@ -59,15 +59,16 @@ impl Act {
         }
     }
 
+    /// With `next`, the names of the next page may come along.
     fn on(
         &mut self,
         link: &mut Link,
         keys: &[Vec<u8>],
-        pace: &Pace,
+        (pace, next): (&Pace, Option<&mut Ahead<'_>>),
         undo: Option<&dyn Undo>,
     ) -> Result<Did, UndoFailed> {
         match (self, undo) {
-            (Self::Remove(remover), None) => Ok(remover.remove(link, keys, pace)?),
+            (Self::Remove(remover), None) => Ok(remover.remove(link, keys, pace, next)?),
             (Self::Remove(remover), Some(undo)) => remover.keep_and_remove(link, keys, undo),
             (Self::Expire(expirer), undo) => expirer.expire(link, keys, undo),
         }
@@ -80,6 +81,8 @@ struct Running {
     /// Where names are read, when that is not the master itself.
     names: Option<Link>,
     walk: Walk,
+    /// The names of the next page, where they came with the answers to the one before.
+    ahead: Option<Vec<Vec<u8>>>,
     act: Act,
     /// What has to be looked up of each key to decide.
     wants: Wants,
@@ -287,7 +290,7 @@ impl<'a> NodeChanger<'a> {
             self.done.idle = idle;
         }
         self.work.idle_micros.fetch_max(micros(idle.p99), Ordering::Relaxed);
-        Ok(Running { act, wants, link, names, walk, told: Instant::now() })
+        Ok(Running { act, wants, link, names, walk, ahead: None, told: Instant::now() })
     }
 
     fn pages(
@@ -302,13 +305,14 @@ impl<'a> NodeChanger<'a> {
             let (begun, waited) = (Instant::now(), run.link.waited());
             let keys = self.page(run)?;
             let matched = keys.len();
+            // Where this page ends: the names of the next one may come along.
+            let (cursor, done) = (run.walk.scan.cursor(), run.walk.scan.done());
             self.act(run, &keys)?;
             // A replica that names are read from is not the one that others wait for.
             let busy = run.walk.busy(run.link.waited().since(waited));
-            let cursor = run.walk.scan.cursor();
-            self.done.stopped.cursor = (!run.walk.scan.done()).then_some(cursor);
+            self.done.stopped.cursor = (!done).then_some(cursor);
             self.done.stopped.changed = self.done.changed;
-            if run.walk.scan.done() {
+            if done {
                 return Ok(());
             }
             if run.told.elapsed() > TELL_EVERY {
@@ -321,9 +325,10 @@ impl<'a> NodeChanger<'a> {
 
     /// The names of a page that are meant.
     fn page(&mut self, run: &mut Running) -> Result<Vec<Vec<u8>>, RedisError> {
-        let mut keys = match &mut run.names {
-            Some(names) => run.walk.scan.page(names)?,
-            None => run.walk.scan.page(&mut run.link)?,
+        let mut keys = match (run.ahead.take(), &mut run.names) {
+            (Some(keys), _) => keys,
+            (None, Some(names)) => run.walk.scan.page(names)?,
+            (None, None) => run.walk.scan.page(&mut run.link)?,
         };
         let selection = self.options.selection;
         keys.retain(|key| selection.takes_name(key));
@@ -345,7 +350,13 @@ impl<'a> NodeChanger<'a> {
         if keys.is_empty() {
             return Ok(());
         }
-        let did = run.act.on(&mut run.link, keys, &run.walk.pace, self.options.undo);
+        let Walk { scan, pace, .. } = &mut run.walk;
+        // Names that lie around while the work rests grow old.
+        let along = pace.rests_never() && run.names.is_none() && !scan.done();
+        let mut ahead = Ahead { scan, keys: None };
+        let next = along.then_some(&mut ahead);
+        let did = run.act.on(&mut run.link, keys, (pace, next), self.options.undo);
+        run.ahead = ahead.keys;
         let did = did.map_err(|failed| match failed {
             UndoFailed::Redis(error) => error,
             UndoFailed::File(why) => RedisError::Setup { address: self.done.address.clone(), why },

@@ -17,6 +17,7 @@ use crate::guarded::{Did, Guarded, Ready, Single, guarded};
 use crate::info::Info;
 use crate::link::Link;
 use crate::pace::Pace;
+use crate::scan::Scan;
 use crate::select::{Caused, Wants, integer, look_up};
 
 /// A string of this size keeps a server from answering for about a millisecond when it goes.
@@ -31,6 +32,14 @@ const PIECE: usize = 500;
 const TOGETHER: usize = 64;
 /// Keys in one round trip.
 const AT_ONCE: usize = 1024;
+
+/// The next page of names, which may come along with the answers to a removal.
+#[derive(Debug)]
+pub(crate) struct Ahead<'a> {
+    pub scan: &'a mut Scan,
+    /// Its names, once they came.
+    pub keys: Option<Vec<Vec<u8>>>,
+}
 
 /// Whether the size of each value is asked for before it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,21 +72,25 @@ impl Remover {
         Self { cluster, sizes, unlink: true }
     }
 
-    /// Removes these keys.
+    /// Removes these keys. With the last of them, where they go as they are, the next page of
+    /// names is asked for.
     pub(crate) fn remove(
         &mut self,
         link: &mut Link,
         keys: &[Vec<u8>],
         pace: &Pace,
+        mut next: Option<&mut Ahead<'_>>,
     ) -> Result<Did, RedisError> {
         let mut did = Did::default();
-        for some in keys.chunks(AT_ONCE) {
+        for (at, some) in keys.chunks(AT_ONCE).enumerate() {
+            let last = (at + 1) * AT_ONCE >= keys.len();
             if self.sizes == Sizes::Asked || !self.unlink {
                 self.remove_sized(link, some, pace, &mut did)?;
                 continue;
             }
             let begun = Instant::now();
-            self.unlink_all(link, some, pace, &mut did)?;
+            let along = next.take_if(|_| last);
+            self.unlink_and(link, some, (pace, along), &mut did)?;
             // Where one big value was there are more: the next go one by one.
             let stood_still = begun.elapsed() > STOOD_STILL + 4 * pace.slice();
             if stood_still && self.sizes == Sizes::NotAsked {
@@ -151,7 +164,23 @@ impl Remover {
         if keys.is_empty() {
             return Ok(());
         }
-        let answers = link.ask_all(&self.removal(keys))?;
+        self.unlink_and(link, keys, (pace, None), did)
+    }
+
+    /// The same, and the next page of names in the same round trip.
+    fn unlink_and(
+        &mut self,
+        link: &mut Link,
+        keys: &[Vec<u8>],
+        (pace, next): (&Pace, Option<&mut Ahead<'_>>),
+        did: &mut Did,
+    ) -> Result<(), RedisError> {
+        let mut pipe = self.removal(keys);
+        if let Some(next) = &next {
+            pipe.add_command(next.scan.command());
+        }
+        let mut answers = link.ask_all(&pipe)?;
+        let names = if next.is_some() { answers.pop() } else { None };
         let mut denied = false;
         for answer in answers {
             match answer {
@@ -161,6 +190,9 @@ impl Remover {
                 Err(error) if error.is_redirect() => {}
                 Err(error) => return Err(error),
             }
+        }
+        if let (Some(next), Some(names)) = (next, names) {
+            next.keys = Some(next.scan.accept(link, names?)?);
         }
         if denied {
             self.unlink = false;

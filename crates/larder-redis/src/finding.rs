@@ -51,7 +51,8 @@ impl Finding {
     }
 
     pub(crate) fn bytes(mut self, bytes: u64) -> Self {
-        self.bytes = Some(bytes);
+        // Sizes that are not told add up to nothing.
+        self.bytes = (bytes > 0).then_some(bytes);
         self
     }
 

@@ -3,6 +3,7 @@
 //! Promises: it names itself, asks not to be evicted and not to touch what it reads; a command is
 //! never sent twice; an error names the server and the command, and holds no argument.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, ConnectionLike, FromRedisValue, Pipeline, Value};
@@ -138,7 +139,8 @@ impl Link {
         }
         let within = self.endpoint.timeouts.answer;
         let first = commands.cmd_iter().next().map_or_else(|| "PIPELINE".to_owned(), name);
-        let sent = if self.asking { with_asking(commands) } else { commands.clone() };
+        let sent =
+            if self.asking { Cow::Owned(with_asking(commands)) } else { Cow::Borrowed(commands) };
         let packed = sent.get_packed_pipeline();
         let connection = self.connected()?;
         let begun = Instant::now();

@@ -138,6 +138,11 @@ impl Pace {
         Advice::Rest(for_others.max(for_ceiling))
     }
 
+    /// Whether page follows page, with nothing in between.
+    pub fn rests_never(&self) -> bool {
+        self.share >= 1.0 && self.ceiling.is_none()
+    }
+
     /// After a wait that ended because others feel no more than they should: slowly again.
     pub fn recovered(&mut self) {
         self.share = self.share.max(FLOOR * 4.0);

@@ -14,11 +14,12 @@ use crate::text::{NOTHING, cut, grouped, plain, short_count, took, wrapped};
 /// The screen.
 pub(crate) fn audit(cache: &str, audit: &Audit, top: usize, screen: &Screen) -> String {
     let bytes = |bytes: u64| screen.units.show(bytes).to_string();
+    let values =
+        if audit.bytes > 0 { format!(" {} in values,", bytes(audit.bytes)) } else { String::new() };
     let mut text = format!(
-        "{STRONG}{}{STRONG:#}: {} keys, {} in values, {} looked at closely, {}\n\n",
+        "{STRONG}{}{STRONG:#}: {} keys,{values} {} looked at closely, {}\n\n",
         plain(cache),
         short_count(audit.keys),
-        bytes(audit.bytes),
         short_count(audit.sampled),
         took(audit.took),
     );
@@ -72,9 +73,11 @@ fn prefixes(audit: &Audit, top: usize, screen: &Screen) -> String {
     ]);
     for (prefix, count) in audit.prefixes.iter().take(top) {
         let share = count.bytes as f64 * 100.0 / audit.bytes.max(1) as f64;
+        let told = count.bytes > 0;
+        let size = if told { screen.units.show(count.bytes).to_string() } else { NOTHING.into() };
         table.row(vec![
-            screen.units.show(count.bytes).to_string().into(),
-            format!("{share:.0} %").into(),
+            size.into(),
+            if told { format!("{share:.0} %") } else { String::new() }.into(),
             prefix.escape_ascii().to_string().into(),
             short_count(count.keys).into(),
             persistent(count).into(),
@@ -121,6 +124,9 @@ fn biggest(audit: &Audit, screen: &Screen) -> String {
         Column::new("TYPE", Align::Left),
         Column::new("ELEMENTS", Align::Right),
     ]);
+    if audit.big_keys.is_empty() {
+        return String::new();
+    }
     for big in audit.big_keys.iter().take(5) {
         let key = big.key.escape_ascii().to_string();
         table.row(vec![

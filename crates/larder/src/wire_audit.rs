@@ -16,8 +16,8 @@ pub struct AuditDoc {
     cache: String,
     /// Keys that were met.
     keys: u64,
-    /// Bytes of all of them, by `MEMORY USAGE`.
-    bytes: u64,
+    /// Bytes of all of them, by `MEMORY USAGE`; null where that is not told.
+    bytes: Option<u64>,
     /// How many were looked at closely.
     sampled: u64,
     /// The worst first.
@@ -66,8 +66,8 @@ struct WirePrefix {
     keys: u64,
     /// About how many never expire; null where none of them was looked at.
     persistent_keys: Option<u64>,
-    /// Bytes.
-    bytes: u64,
+    /// Bytes; null where sizes are not told.
+    bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -123,7 +123,7 @@ impl AuditDoc {
             schema: Self::SCHEMA,
             cache: cache.to_owned(),
             keys: audit.keys,
-            bytes: audit.bytes,
+            bytes: told(audit.bytes),
             sampled: audit.sampled,
             findings: findings.collect(),
             prefixes: audit.prefixes.iter().take(top).map(WirePrefix::from).collect(),
@@ -137,13 +137,18 @@ impl AuditDoc {
     }
 }
 
+/// No key takes nothing.
+fn told(bytes: u64) -> Option<u64> {
+    (bytes > 0).then_some(bytes)
+}
+
 impl From<&(Vec<u8>, PrefixCount)> for WirePrefix {
     fn from((prefix, count): &(Vec<u8>, PrefixCount)) -> Self {
         Self {
             prefix: text_and_base64(prefix).0,
             keys: count.keys,
             persistent_keys: (count.looked > 0).then(|| count.persistent_keys()),
-            bytes: count.bytes,
+            bytes: told(count.bytes),
         }
     }
 }

@@ -337,6 +337,8 @@ fn what_may_not_be_asked_is_named_and_the_rest_goes_on() {
     place.user = Some("guest".to_owned());
     let audit = look(&place);
     assert_eq!((audit.keys, ids(&audit)), (500, vec!["keys-without-ttl"]));
+    // What is not told is not zero.
+    assert_eq!((of(&audit, "keys-without-ttl").bytes, audit.big_keys.len()), (None, 0));
     let mut grants: Vec<&str> =
         audit.missing.iter().map(|m| m.why.rsplit(' ').next().unwrap()).collect();
     grants.sort_unstable();
