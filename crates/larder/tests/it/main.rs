@@ -25,6 +25,8 @@ mod flow_plan;
 mod flow_prune;
 #[cfg(unix)]
 mod flow_redis;
+#[cfg(target_os = "linux")]
+mod flow_secret;
 #[cfg(unix)]
 mod flow_throttle;
 mod flow_trash;
