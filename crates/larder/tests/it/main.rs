@@ -28,6 +28,8 @@ mod flow_redis;
 #[cfg(target_os = "linux")]
 mod flow_secret;
 #[cfg(unix)]
+mod flow_slowlog;
+#[cfg(unix)]
 mod flow_throttle;
 mod flow_trash;
 mod flow_trend;
