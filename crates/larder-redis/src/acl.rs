@@ -98,9 +98,12 @@ impl Rules {
         } else {
             merged(&self.commands, &saved.commands, &limited.commands, denied)
         };
+        // Two that were different may be alike without what was denied: each stands for one.
+        let mut left: Vec<(&Selector, &Selector)> =
+            limited.selectors.iter().zip(&saved.selectors).collect();
         let selectors = self.selectors.iter().map(|selector| {
-            let at = limited.selectors.iter().position(|limited| limited.same(selector));
-            at.and_then(|at| saved.selectors.get(at)).unwrap_or(selector).clone()
+            let at = left.iter().position(|(limited, _)| limited.same(selector));
+            at.map_or(selector, |at| left.remove(at).1).clone()
         });
         Self { commands, selectors: selectors.collect() }
     }
@@ -129,13 +132,19 @@ fn same(one: &[String], other: &[String]) -> bool {
     one == other || settled(one) == settled(other)
 }
 
-/// Rules in one order: between two categories commands do not touch each other, but a command and
-/// its own subcommands do.
+/// Rules in one order: between two categories commands do not touch each other, nor do two
+/// subcommands; but a command and its own subcommands do.
 fn settled(words: &[String]) -> Vec<&str> {
     let is_category = |word: &&str| word.get(1..).is_some_and(|name| name.starts_with('@'));
+    let is_whole = |word: &&str| !word.contains('|');
     let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
     for commands in words.split_mut(is_category) {
         commands.sort_by(|one, other| command(one).cmp(command(other)));
+        for of_one in commands.chunk_by_mut(|one, other| command(one) == command(other)) {
+            for subcommands in of_one.split_mut(is_whole) {
+                subcommands.sort_by_key(|word| word.get(1..));
+            }
+        }
     }
     words
 }
@@ -300,7 +309,8 @@ mod tests {
     fn the_order_counts_where_it_means_something() {
         for (one, other, equal) in [
             ("+@all -debug -getset", "+@all -getset -debug", true),
-            ("-@all +config|get -keys +config|set", "-@all -keys +config|get +config|set", true),
+            ("-@all +config|get -keys +config|set", "-@all -keys +config|set +config|get", true),
+            ("+@all -object|freq +object|freq", "+@all +object|freq -object|freq", false),
             ("+@all -config +config|get", "+@all +config|get -config", false),
             ("+@all -keys +@read", "+@all +@read -keys", false),
             ("+@all -keys", "+@all", false),

@@ -13,6 +13,9 @@ use larder_redis::throttle_scripts::{ScriptLook, ScriptWatch};
 use larder_redis::{Deployment, Link, RedisError, Secret};
 use larder_testkit::{RedisClient, RedisCluster, RedisServer};
 
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
 use crate::endpoint;
 
 fn wanted(user: &str, deny: Deny) -> UserLimit {
@@ -23,8 +26,19 @@ fn costly() -> Deny {
     Deny::Costly(Vec::new())
 }
 
-/// Every rule of every user, in the server's words.
+/// The rules of each user. The order of single commands is not the same each time that a server
+/// is asked, so they are in one of their own.
 fn acl(server: &RedisServer) -> Vec<String> {
+    let sorted = |line: String| {
+        let mut words: Vec<&str> = line.split(' ').map(|w| w.trim_end_matches(')')).collect();
+        words[2..].sort_unstable();
+        words.join(" ")
+    };
+    raw_acl(server).into_iter().map(sorted).collect()
+}
+
+/// The same in the server's words.
+fn raw_acl(server: &RedisServer) -> Vec<String> {
     let list = server.client().ask(&["ACL", "LIST"]).list();
     list.into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
 }
@@ -109,6 +123,65 @@ fn a_limit_hits_live_connections_and_is_lifted_to_exactly_what_was() {
     }
 }
 
+/// Rules as administrators pile them up.
+fn any_rules() -> impl Strategy<Value = Vec<String>> {
+    let command = prop::sample::select(vec![
+        "@all",
+        "@read",
+        "@write",
+        "@dangerous",
+        "@admin",
+        "@slow",
+        "@keyspace",
+        "keys",
+        "sort",
+        "config",
+        "config|get",
+        "config|set",
+        "client",
+        "client|list",
+        "get",
+        "smembers",
+        "debug",
+        "sunion",
+        "eval",
+        "select",
+    ]);
+    let commands = prop::collection::vec((any::<bool>(), command), 0..7).prop_map(|words| {
+        let sign = |on| if on { '+' } else { '-' };
+        words.into_iter().map(|(on, name)| format!("{}{name}", sign(on))).collect::<Vec<_>>()
+    });
+    let selector = (commands.clone(), any::<bool>()).prop_map(|(commands, channels)| {
+        let channels = if channels { " &news:*" } else { "" };
+        format!("(~s:* %R~r:*{channels} {})", commands.join(" ")).replace(" )", ")")
+    });
+    (commands, prop::collection::vec(selector, 0..3))
+        .prop_map(|(commands, selectors)| [commands, selectors].concat())
+}
+
+#[test]
+fn whatever_the_rules_are_they_come_back_exactly() {
+    let server = RedisServer::start();
+    let mut runner =
+        TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
+    let deny = prop::sample::select(vec![
+        costly(),
+        Deny::Everything,
+        Deny::Named(vec!["@dangerous".into(), "config|get".into()]),
+        Deny::Named(vec!["@read".into(), "select".into(), "config".into()]),
+    ]);
+    let made = runner.run(&(any_rules(), deny), |(rules, deny)| {
+        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+        user(&server, "u", &[&["reset", "on", ">hunter2", "~*"][..], &rules].concat());
+        let before = acl(&server);
+        let nodes = limited(&server, &wanted("u", deny), &[]);
+        lifted(&server, "u", &nodes);
+        prop_assert_eq!(before, acl(&server));
+        Ok(())
+    });
+    made.unwrap();
+}
+
 #[test]
 fn only_what_was_taken_away_is_refused_also_through_a_selector_and_a_script() {
     let server = RedisServer::start();
@@ -149,12 +222,12 @@ fn the_first_saved_rules_win_and_a_change_in_between_stays() {
     // An administrator turns the password over and forbids one more command.
     user(&server, "batch", &["<hunter2", ">hunter3", "-getset"]);
     assert_eq!(lifted(&server, "batch", &second), [Lifted::Merged]);
-    let after = acl(&server);
+    let after = raw_acl(&server);
     let line = after.iter().find(|line| line.starts_with("user batch ")).unwrap();
     // In which order they are told changes with every start of a server.
     let ends = [" +@all -getset -debug", " +@all -debug -getset"];
     assert!(ends.iter().any(|end| line.ends_with(end)), "{line}");
-    assert_ne!(before, after);
+    assert_ne!(before, acl(&server));
     assert_eq!(server.client().ask(&["AUTH", "batch", "hunter3"]).text(), "OK");
     // Nobody who was removed meanwhile comes back.
     let nodes = limited(&server, &wanted("batch", costly()), &[]);

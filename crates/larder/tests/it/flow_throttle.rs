@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use larder_testkit::{Answer, RedisClient, RedisCluster, RedisServer};
+use larder_testkit::{Answer, RedisClient, RedisCluster, RedisSentinel, RedisServer};
 use serde_json::Value;
 
 use crate::flow::{LARDER, valid};
@@ -301,6 +301,27 @@ fn all_of_a_cluster_is_limited_and_a_node_that_is_down_is_named() {
     }
     assert_eq!(acl(&cluster.nodes[0]), before[0]);
     assert_eq!(acl(&cluster.nodes[1]), before[1]);
+}
+
+#[test]
+fn a_replica_is_limited_too_and_stays_so_through_a_failover_until_it_is_given_back() {
+    let sentinel = RedisSentinel::start();
+    sentinel.servers.iter().for_each(add_user);
+    let home = Home::new();
+    home.write("config/larder/config.toml", &format!("[redis.s]\nurl = \"{}\"\n", sentinel.url()));
+    let before: Vec<_> = sentinel.servers.iter().map(acl).collect();
+    let mut live: Vec<_> = sentinel.servers.iter().map(login).collect();
+    let child = spawn(&home, &user_for("10m"));
+    until("both are limited", || live.iter_mut().all(|live| !may(live)));
+    sentinel.fail_over();
+    // Who has become a replica has closed its connections.
+    let mut live: Vec<_> = sentinel.servers.iter().map(login).collect();
+    assert!(live.iter_mut().all(|live| !may(live)));
+    let ended = home.run(&["unthrottle", "redis:s", "--user", "batch"]);
+    assert!(ended.ends(0).out.contains("exactly as before, on 2 servers"), "{ended:?}");
+    end(&home, child).ends(0);
+    assert_eq!(sentinel.servers.iter().map(acl).collect::<Vec<_>>(), before);
+    assert!(live.iter_mut().all(may));
 }
 
 #[test]

@@ -32,6 +32,10 @@ mod flow_prune;
 #[cfg(unix)]
 mod flow_redis;
 mod flow_redis_audit;
+#[cfg(target_os = "linux")]
+mod flow_secret;
+#[cfg(unix)]
+mod flow_slowlog;
 #[cfg(unix)]
 mod flow_throttle;
 mod flow_trash;
