@@ -5,6 +5,8 @@
 mod config;
 mod files;
 mod flow;
+#[cfg(unix)]
+mod flow_attack;
 mod flow_clean;
 mod flow_download;
 mod flow_download_sums;
