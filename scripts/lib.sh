@@ -72,3 +72,26 @@ need_rust() {
 		rustup toolchain install
 	fi
 }
+
+# need_python PACKAGE==VERSION…: programs of Python packages, in a folder of their own below target;
+# LARDER_PYTHON names the folder of the programs. Where they cannot be had, it stays empty, and the
+# tests that need them say so and run nothing.
+need_python() {
+	local dir=$PWD/target/python
+	export LARDER_PYTHON=
+	if [ "$(cat "$dir/packages" 2>/dev/null)" != "$*" ]; then
+		need python3=python3
+		if ! python3 -c 'import ensurepip' 2>/dev/null; then
+			as_root env DEBIAN_FRONTEND=noninteractive \
+				apt-get install -q -y --no-install-recommends python3-venv >&2 || true
+		fi
+		say "installing $*"
+		rm -rf "$dir"
+		if ! { python3 -m venv "$dir" && "$dir/bin/pip" install -q "$@"; } >&2; then
+			say "cannot install $*; the tests that need them are left out"
+			return 0
+		fi
+		printf '%s' "$*" >"$dir/packages"
+	fi
+	LARDER_PYTHON=$dir/bin
+}

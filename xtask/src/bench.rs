@@ -14,10 +14,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use larder_testkit::{GoSandbox, fake_gocache, fake_gomodcache, fake_projects};
 
+mod bystander;
 mod clean;
 mod machine;
 mod measure;
 mod prove;
+mod redis;
 mod report;
 mod scan;
 mod small;
@@ -42,6 +44,12 @@ const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "verify-mod", about: "against go mod verify", run: prove::verify_mod },
     Benchmark { name: "verify-build", about: "against hashing alone", run: prove::verify_build },
     Benchmark { name: "download", about: "against go mod download", run: prove::download },
+    Benchmark {
+        name: "redis-clean",
+        about: "against redis-cli and a plain loop",
+        run: redis::clean,
+    },
+    Benchmark { name: "redis-big", about: "the same with huge values", run: redis::big },
     Benchmark { name: "start", about: "the shortest commands", run: small::start },
 ];
 
@@ -85,6 +93,11 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     {
         prove::hash(bytes.parse().context("bytes")?, threads.parse().context("threads")?);
         return Ok(());
+    }
+    if let [verb, url, pattern] = arguments
+        && verb == "pipeline"
+    {
+        return redis::pipeline(url, pattern);
     }
     let arguments = parse(arguments)?;
     if arguments.list {

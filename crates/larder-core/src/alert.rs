@@ -72,6 +72,8 @@ pub enum Occasion {
     Reminder,
     /// It is over.
     Cleared,
+    /// Nothing is wrong: something was done by itself, or waits for somebody.
+    Report,
     /// Nothing is wrong: somebody tests the way.
     Test,
 }
@@ -84,6 +86,7 @@ impl Occasion {
             Self::Changed => "changed",
             Self::Reminder => "reminder",
             Self::Cleared => "cleared",
+            Self::Report => "report",
             Self::Test => "test",
         }
     }

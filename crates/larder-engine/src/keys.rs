@@ -3,7 +3,7 @@
 use larder_core::check::Approval;
 use larder_core::{CheckedPlan, KeysItem, Observed, Plan, Refusal, check};
 use larder_fs::clock;
-use larder_redis::{CleanOptions, Cleaned, Deployment, Selection, Stopped, Undo, Work};
+use larder_redis::{ChangeOptions, Changed, Deployment, Selection, Stopped, Undo, Work};
 
 use crate::config::{Config, Profile};
 
@@ -59,7 +59,7 @@ pub struct Hands<'a> {
     pub limits: larder_redis::Limits,
     /// Read names from a replica.
     pub scan_replica: bool,
-    /// Keeps what goes.
+    /// Keeps what is changed.
     pub undo: Option<&'a dyn Undo>,
     /// Where an earlier run stopped.
     pub resume: &'a [Stopped],
@@ -69,24 +69,31 @@ pub struct Hands<'a> {
     pub checkpoint: &'a (dyn Fn(Stopped) + Sync),
 }
 
-/// Removes the keys of one item of a checked plan. Each key is looked at again as it goes.
+/// Does with the keys of one item of a checked plan what it says. Each key is looked at again as
+/// it is changed.
 pub fn apply(
     plan: &CheckedPlan,
     item: &KeysItem,
     deployment: &Deployment,
     hands: Hands<'_>,
-) -> Result<Cleaned, Refusal> {
+) -> Result<Changed, Refusal> {
     // An item of another plan was checked by nobody.
     if !plan.plan().keys.contains(item) {
         return Err(Refusal::NotApproved { id: plan.plan().id.clone() });
     }
     let selection = Selection::from(item.selection.clone());
-    let options = CleanOptions {
+    let options = ChangeOptions {
         selection: &selection,
+        change: item.change,
         limits: hands.limits,
         scan_replica: hands.scan_replica,
         undo: hands.undo,
         resume: hands.resume,
     };
-    Ok(larder_redis::clean(deployment, options, hands.work, hands.checkpoint))
+    Ok(larder_redis::change(deployment, options, hands.work, hands.checkpoint))
+}
+
+/// This machine's name, as plans and notices carry it.
+pub fn host() -> String {
+    crate::host::name()
 }

@@ -1,4 +1,4 @@
-//! Sizes alone, as fast as the disk tells them: for before and after.
+//! Sizes alone, as fast as the disk tells them: for before and after, and for two samples.
 
 use larder_core::{CacheKind, Meter, RootKind, Size};
 use larder_fs::clock;
@@ -8,11 +8,7 @@ use larder_go::mod_scan::{self, ScanOptions};
 use crate::world::{Root, World};
 
 /// The sizes of the given caches now; what is gone altogether is nothing.
-pub(crate) fn measure(
-    world: &World,
-    caches: &[CacheKind],
-    meter: &Meter,
-) -> Vec<(CacheKind, Size)> {
+pub fn measure(world: &World, caches: &[CacheKind], meter: &Meter) -> Vec<(CacheKind, Size)> {
     let mut sizes = Vec::new();
     if caches.iter().any(|cache| matches!(cache, CacheKind::Build | CacheKind::Fuzz)) {
         let totals = standing(&world.gocache)

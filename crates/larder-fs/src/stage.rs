@@ -12,15 +12,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Writes `bytes` beside `path`, flushes them to the disk, renames them over it and flushes the
 /// folder. An existing file's permissions are kept, and its owner where that is allowed.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_staged(path, bytes, false)
+}
+
+/// The same, and nobody but the owner may ever read it, where the platform knows such a thing.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_staged(path, bytes, true)
+}
+
+fn write_staged(path: &Path, bytes: &[u8], private: bool) -> io::Result<()> {
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let (staged, mut file) = stage(path)?;
+    let (staged, mut file) = stage(path, private)?;
     let written = file
         .write_all(bytes)
         .and_then(|()| match fs::metadata(path) {
-            Ok(old) if old.is_file() => {
+            Ok(old) if old.is_file() && !private => {
                 keep_owner(&file, &old);
                 file.set_permissions(old.permissions())
             }
@@ -102,16 +111,22 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// A new file beside `path`, under a name that nobody else uses.
-fn stage(path: &Path) -> io::Result<(PathBuf, File)> {
+fn stage(path: &Path, private: bool) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("{} names no file", path.display()))
     })?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if private { 0o600 } else { 0o666 });
+    #[cfg(not(unix))]
+    let _ = private;
     loop {
         let mut staged = OsString::from(".");
         staged.push(name);
         staged.push(format!(".{}.tmp", unique()));
         let staged = path.with_file_name(staged);
-        match OpenOptions::new().write(true).create_new(true).open(&staged) {
+        match options.open(&staged) {
             Ok(file) => return Ok((staged, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -188,5 +203,19 @@ mod tests {
         let meta = fs::metadata(&path).unwrap();
         assert_eq!(meta.permissions().mode() & 0o777, 0o600);
         assert!(!root || std::os::unix::fs::MetadataExt::uid(&meta) == 12_345);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_private_is_nobody_elses_to_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("private");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        write_private(&path, b"one").unwrap();
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, b"two").unwrap();
+        assert_eq!(mode(), 0o600);
     }
 }

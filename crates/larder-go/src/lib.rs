@@ -60,6 +60,7 @@ mod project_files;
 mod root_state;
 pub mod running;
 pub mod semver;
+pub mod sizes;
 pub mod toolchain;
 pub mod trim;
 pub mod vcs;

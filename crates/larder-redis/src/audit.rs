@@ -2,24 +2,43 @@
 //!
 //! Every key's memory is asked for, which neither counts as a hit nor touches it; a sample of the
 //! keys is looked at closely with commands that leave idle times alone but count as hits, and how
-//! many those were is told. Memory is bounded, whatever the number of keys.
+//! many those were is told. Memory is bounded, whatever the number of keys. What is not allowed
+//! is left out and named with its grant.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 
+use larder_core::size::Units;
 use redis::{Pipeline, Value};
 
-use crate::audit_settings::{self, Finding, Settings};
-use crate::deployment::{Deployment, Missing};
+use crate::audit_close::{Close, Denials, look};
+use crate::audit_encoding::{self, Packing};
+use crate::audit_findings::{self, Gathered};
+use crate::audit_hot::{LOOKS, WARM, always_in_use};
+use crate::audit_settings::{self, Settings};
+use crate::deployment::{Deployment, Missing, Node};
 use crate::error::RedisError;
+use crate::finding::Finding;
 use crate::info::Info;
 use crate::link::Link;
-use crate::pace::{Advice, Limits, Pace};
-use crate::prefixes::{PrefixCount, Prefixes};
-use crate::probe::Probe;
+use crate::pace::Limits;
+use crate::prefixes::PrefixCount;
+use crate::remedy::redis_cli;
 use crate::scan::Scan;
-use crate::select::{Caused, Wants, integer, look_up};
+use crate::select::{Caused, integer};
+use crate::walk::{Gait, Walk, Watcher};
+
+/// How to look, and how to speak of it.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditOptions<'a> {
+    /// How commands name this Redis.
+    pub name: &'a str,
+    /// How gently.
+    pub limits: Limits,
+    /// Of the sizes in sentences.
+    pub units: Units,
+}
 
 /// A key that takes much.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +51,17 @@ pub struct BigKey {
     pub kind: String,
     /// How many elements, bytes of a string; asked for only where that leaves its idle time alone.
     pub elements: Option<u64>,
+}
+
+/// A key that is used much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HotKey {
+    /// Its name.
+    pub key: Vec<u8>,
+    /// The LFU counter, 0 to 255; `None` where the policy counts none.
+    pub frequency: Option<u64>,
+    /// At how many looks it had been used within the last second; 0 where the counter tells.
+    pub looks: u32,
 }
 
 /// What was found.
@@ -49,11 +79,11 @@ pub struct Audit {
     pub prefixes: Vec<(Vec<u8>, PrefixCount)>,
     /// The biggest, first.
     pub big_keys: Vec<BigKey>,
-    /// The most used, under an LFU policy.
-    pub hot_keys: Vec<(Vec<u8>, u64)>,
+    /// The most used, first where that is known.
+    pub hot_keys: Vec<HotKey>,
     /// Bytes by type, from the sample.
     pub kinds: BTreeMap<String, (u64, u64)>,
-    /// What could not be looked at.
+    /// What could not be looked at, with the grant that it takes.
     pub missing: Vec<Missing>,
     /// Hits and misses that our look-ups counted as.
     pub caused: Caused,
@@ -62,264 +92,261 @@ pub struct Audit {
 }
 
 /// Keys that are looked at closely, over all nodes.
-const SAMPLE: u64 = 20_000;
+const SAMPLE: u64 = 10_000;
 /// Biggest and hottest keys that are named.
 const NAMED: usize = 20;
-/// Nobody touched it for so long: idle memory.
-const IDLE: Duration = Duration::from_hours(7 * 24);
+/// How long a server is felt before the work.
+const IDLE_FOR: Duration = Duration::from_millis(100);
 
-/// What one pass gathers.
-#[derive(Debug, Default)]
-pub(crate) struct Gathered {
-    pub keys: u64,
-    pub bytes: u64,
-    pub sampled: u64,
-    pub sampled_bytes: u64,
-    /// Of the sample, what nobody touched for a week: keys and bytes.
-    pub idle: (u64, u64),
-    /// Whether idle times were told.
-    pub tells_idle: bool,
-    /// Of the sample, keys by the second in which they end.
-    pub ends: BTreeMap<u64, u64>,
-    /// Of the sample, strings and collections too large to be one: keys and bytes.
-    pub coarse: (u64, u64),
-    /// Keys and bytes by type.
-    pub kinds: BTreeMap<String, (u64, u64)>,
-    prefixes: Prefixes,
-    big: BinaryHeap<Reverse<(u64, Vec<u8>)>>,
-    hot: BinaryHeap<Reverse<(u64, Vec<u8>)>>,
-    caused: Caused,
-}
+/// The most of something, with the keys that have it.
+type Most = BinaryHeap<Reverse<(u64, Vec<u8>)>>;
 
-/// Goes over all masters, one after the other. `name` is how commands name this Redis.
+/// Goes over all masters, one after the other.
 pub fn audit(
     deployment: &Deployment,
-    name: &str,
-    limits: Limits,
+    options: AuditOptions<'_>,
     stopped: &dyn Fn() -> bool,
 ) -> Result<Audit, RedisError> {
     let begun = Instant::now();
-    let mut all = Gathered::default();
-    let mut settings = Vec::new();
-    let mut big_keys = Vec::new();
+    let mut auditor = Auditor {
+        options,
+        share: SAMPLE / deployment.nodes.len().max(1) as u64,
+        gathered: Gathered::default(),
+        denials: Denials(deployment.missing.clone()),
+        settings: Vec::new(),
+        big_keys: Vec::new(),
+        hot_keys: Vec::new(),
+        caused: Caused::default(),
+        who: &stopped,
+    };
     for node in &deployment.nodes {
-        let mut link = Link::open(&node.endpoint, "audit")?;
-        let info = Info::ask(&mut link)?;
-        settings.push(Settings::ask(&mut link, info.clone()));
-        let probe = Probe::start(&node.endpoint, Duration::from_millis(100))?;
-        let mut pass = Pass {
-            frequency: info.counts_frequency(),
-            share: SAMPLE / deployment.nodes.len().max(1) as u64,
-            size: link.ask(&redis::cmd("DBSIZE"))?,
-            gathered: &mut all,
-        };
-        pass.run(&mut link, &probe, Pace::new(limits, probe.idle(), 1), stopped)?;
-        let big = std::mem::take(&mut all.big);
-        big_keys.extend(describe(&mut link, big, &mut all.caused)?);
+        auditor.node(node)?;
     }
-    big_keys.sort_unstable_by(|a: &BigKey, b| b.cmp(a));
+    let Auditor { mut gathered, settings, mut big_keys, mut hot_keys, denials, caused, .. } =
+        auditor;
+    big_keys.sort_unstable_by(|a, b| b.cmp(a));
     big_keys.truncate(NAMED);
-    let prefixes = std::mem::take(&mut all.prefixes).into_sorted();
-    let mut findings = audit_settings::findings(&settings, name);
-    findings.extend(crate::audit_findings::findings(&all, &prefixes, &big_keys, name));
+    hot_keys.sort_by_key(|hot: &HotKey| Reverse((hot.frequency, hot.looks)));
+    hot_keys.truncate(NAMED);
+    let prefixes = std::mem::take(&mut gathered.prefixes).into_sorted();
+    let mut findings = audit_settings::findings(&settings, &big_keys, options);
+    findings.extend(audit_findings::findings(&mut gathered, &prefixes, &big_keys, options));
     findings.sort_by_key(|finding| Reverse((finding.severity, finding.bytes)));
-    let mut hot_keys: Vec<(Vec<u8>, u64)> =
-        all.hot.into_iter().map(|Reverse((frequency, key))| (key, frequency)).collect();
-    hot_keys.sort_by_key(|(_, frequency)| Reverse(*frequency));
     Ok(Audit {
-        keys: all.keys,
-        bytes: all.bytes,
-        sampled: all.sampled,
+        keys: gathered.keys,
+        bytes: gathered.bytes,
+        sampled: gathered.sampled,
         findings,
         prefixes,
         big_keys,
         hot_keys,
-        kinds: all.kinds,
-        missing: deployment.missing.clone(),
-        caused: all.caused,
+        kinds: gathered.kinds,
+        missing: denials.0,
+        caused,
         took: begun.elapsed(),
     })
 }
 
-struct Pass<'a> {
-    frequency: bool,
+struct Auditor<'a> {
+    options: AuditOptions<'a>,
+    /// Keys of each node that are looked at closely.
     share: u64,
-    size: u64,
-    gathered: &'a mut Gathered,
+    gathered: Gathered,
+    denials: Denials,
+    settings: Vec<Settings>,
+    big_keys: Vec<BigKey>,
+    hot_keys: Vec<HotKey>,
+    caused: Caused,
+    who: &'a dyn Watcher,
 }
 
-impl Pass<'_> {
-    fn run(
-        &mut self,
-        link: &mut Link,
-        probe: &Probe,
-        mut pace: Pace,
-        stopped: &dyn Fn() -> bool,
-    ) -> Result<(), RedisError> {
-        let mut scan = Scan::new(None, None);
+/// One server on the way over it.
+struct Passing {
+    link: Link,
+    frequency: bool,
+    packing: Packing,
+    /// The server's time when our clock read `begun`.
+    time: Duration,
+    begun: Instant,
+    big: Most,
+    frequent: Most,
+    /// Keys of the sample that were used within the last second.
+    warm: Vec<Vec<u8>>,
+    sampled: u64,
+}
+
+impl Auditor<'_> {
+    fn node(&mut self, node: &Node) -> Result<(), RedisError> {
+        let mut link = Link::open(&node.endpoint, "audit")?;
+        let info = match Info::ask(&mut link) {
+            Ok(info) => info,
+            Err(error) => {
+                self.denials.sift("memory, policy and version", Err(error))?;
+                Info::default()
+            }
+        };
+        let settings = Settings::ask(&mut link, info.clone(), &mut self.denials)?;
+        let (seconds, micros): (u64, u64) = link.ask(&redis::cmd("TIME"))?;
+        let size: u64 = link.ask(&redis::cmd("DBSIZE"))?;
+        let mut passing = Passing {
+            link,
+            frequency: info.counts_frequency(),
+            packing: Packing {
+                server: redis_cli(&node.endpoint),
+                limits: audit_encoding::limits(settings.values()),
+            },
+            time: Duration::from_secs(seconds) + Duration::from_micros(micros),
+            begun: Instant::now(),
+            big: Most::new(),
+            frequent: Most::new(),
+            warm: Vec::new(),
+            sampled: 0,
+        };
+        self.gathered.uptime = Duration::from_secs(info.u64("uptime_in_seconds").unwrap_or(0));
+        self.settings.push(settings);
+        let gait = Gait { limits: self.options.limits, servers: 1, idle_for: IDLE_FOR };
+        let walk = Walk::begin(&node.endpoint, Scan::new(None, None), gait)?;
         // Every so many keys one is looked at closely.
-        let every = (self.size / self.share.max(1)).max(1);
+        let every = (size / self.share.max(1)).max(1);
+        self.pass(&mut passing, walk, every)?;
+        let Passing { mut link, big, frequent, warm, sampled, .. } = passing;
+        let hot = frequent.into_iter().map(|Reverse((frequency, key))| HotKey {
+            key,
+            frequency: Some(frequency),
+            looks: 0,
+        });
+        self.hot_keys.extend(hot);
+        let hot = always_in_use(&mut link, warm, sampled, &mut self.caused, self.who)?;
+        let hot = hot.into_iter().take(NAMED);
+        self.hot_keys.extend(hot.map(|key| HotKey { key, frequency: None, looks: LOOKS + 1 }));
+        self.describe(&mut link, big)
+    }
+
+    fn pass(
+        &mut self,
+        passing: &mut Passing,
+        mut walk: Walk,
+        every: u64,
+    ) -> Result<(), RedisError> {
         let mut met = 0_u64;
-        while !scan.done() {
-            if stopped() {
+        while !walk.scan.done() {
+            if self.who.stopped() {
                 return Err(RedisError::Interrupted);
             }
-            let begun = Instant::now();
-            let keys = scan.page(link)?;
+            let (begun, waited) = (Instant::now(), passing.link.waited());
+            let keys = walk.scan.page(&mut passing.link)?;
             for some in keys.chunks(500) {
-                let sizes = sizes(link, some)?;
-                for (key, bytes) in some.iter().zip(&sizes) {
+                let sizes = self.sizes(&mut passing.link, some)?;
+                let mut chosen = Vec::new();
+                for (key, bytes) in some.iter().zip(sizes) {
                     let Some(bytes) = bytes else { continue };
                     self.gathered.keys += 1;
                     self.gathered.bytes += bytes;
-                    keep(&mut self.gathered.big, *bytes, key);
+                    keep(&mut passing.big, bytes, key);
+                    if met.is_multiple_of(every) {
+                        chosen.push((key.clone(), bytes));
+                    } else {
+                        self.gathered.prefixes.add(key, bytes, None);
+                    }
+                    met += 1;
                 }
-                let close: Vec<bool> =
-                    (0..some.len() as u64).map(|n| (met + n).is_multiple_of(every)).collect();
-                met += some.len() as u64;
-                self.look(link, some, &sizes, &close)?;
+                self.close(passing, chosen)?;
             }
-            let took = begun.elapsed();
-            let trips = (keys.len() / 250 + 2).try_into().unwrap_or(u32::MAX);
-            let busy = took.saturating_sub(probe.idle().p50 * trips);
-            scan.fit(busy, pace.slice());
-            pace.felt(probe.now());
-            match pace.after(keys.len(), busy, took) {
-                Advice::Rest(rest) => std::thread::sleep(rest),
-                Advice::Wait => {
-                    std::thread::sleep(Duration::from_millis(200));
-                    pace.recovered();
-                }
-            }
+            let busy = walk.busy(passing.link.waited().since(waited));
+            walk.rest(keys.len(), busy, begun.elapsed(), self.who);
         }
         Ok(())
     }
 
-    /// Looks closely at some keys and takes all of them into the prefixes.
-    fn look(
-        &mut self,
-        link: &mut Link,
-        keys: &[Vec<u8>],
-        sizes: &[Option<u64>],
-        close: &[bool],
-    ) -> Result<(), RedisError> {
-        let chosen: Vec<Vec<u8>> = keys
-            .iter()
-            .zip(close)
-            .filter(|(_, close)| **close)
-            .map(|(key, _)| key.clone())
-            .collect();
-        let wants = Wants { ttl: true, idle: !self.frequency, kind: true, bytes: false };
-        let facts = look_up(link, &chosen, wants, &mut self.gathered.caused)?;
-        if self.frequency {
-            self.frequencies(link, &chosen)?;
-        }
-        let now = now(link)?;
-        let mut facts = facts.into_iter();
-        for ((key, bytes), close) in keys.iter().zip(sizes).zip(close) {
-            let seen = if *close { facts.next() } else { None };
-            let Some(bytes) = *bytes else { continue };
-            let seen = seen.filter(|facts| facts.there);
-            let persistent = seen.as_ref().map(|facts| facts.ttl == Some(None));
-            self.gathered.prefixes.add(key, bytes, persistent);
-            let Some(facts) = seen else { continue };
-            let gathered = &mut *self.gathered;
-            gathered.sampled += 1;
-            gathered.sampled_bytes += bytes;
-            gathered.tells_idle |= facts.idle.is_some();
-            if facts.idle.is_some_and(|idle| idle >= IDLE) {
-                gathered.idle.0 += 1;
-                gathered.idle.1 += bytes;
-            }
-            if let Some(Some(left)) = facts.ttl {
-                // Rounded: the two clocks were read some moments apart.
-                let end = (now + left + Duration::from_millis(500)).as_secs();
-                *gathered.ends.entry(end).or_default() += 1;
-            }
-            if let Some(kind) = facts.kind {
-                const COARSE: u64 = 1 << 20;
-                if bytes > COARSE {
-                    gathered.coarse.0 += 1;
-                    gathered.coarse.1 += bytes;
-                }
-                let sum = gathered.kinds.entry(kind).or_default();
-                sum.0 += 1;
-                sum.1 += bytes;
-            }
-        }
-        Ok(())
-    }
-
-    fn frequencies(&mut self, link: &mut Link, keys: &[Vec<u8>]) -> Result<(), RedisError> {
+    /// `MEMORY USAGE` of each; `None` where it is gone.
+    fn sizes(&mut self, link: &mut Link, keys: &[Vec<u8>]) -> Result<Vec<Option<u64>>, RedisError> {
         let mut pipe = Pipeline::with_capacity(keys.len());
         for key in keys {
-            pipe.cmd("OBJECT").arg("FREQ").arg(key);
+            pipe.cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(3);
         }
-        for (key, answer) in keys.iter().zip(link.ask_all(&pipe)?) {
-            self.gathered.caused.hits += 1;
-            let frequency = answer.ok().as_ref().and_then(integer);
-            if let Some(frequency) = frequency.and_then(|n| u64::try_from(n).ok()) {
-                keep(&mut self.gathered.hot, frequency, key);
+        let answers = link.ask_all(&pipe)?.into_iter();
+        let denials = &mut self.denials;
+        answers
+            .map(|answer| match denials.sift("sizes of keys", answer)? {
+                Some(answer) => Ok(integer(&answer).and_then(|bytes| u64::try_from(bytes).ok())),
+                None => Ok(Some(0)),
+            })
+            .collect()
+    }
+
+    /// Looks closely at keys of the sample.
+    fn close(
+        &mut self,
+        passing: &mut Passing,
+        chosen: Vec<(Vec<u8>, u64)>,
+    ) -> Result<(), RedisError> {
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        let (caused, denials) = (&mut self.caused, &mut self.denials);
+        let looked = look(&mut passing.link, chosen, passing.frequency, caused, denials)?;
+        let now = passing.time + passing.begun.elapsed();
+        for key in looked {
+            let overs = &mut self.gathered.overs;
+            overs.look(&mut passing.link, &key, &passing.packing, caused, denials)?;
+            passing.take(&key);
+            self.gathered.take(&key, now);
+        }
+        Ok(())
+    }
+
+    /// Type and elements of the biggest.
+    fn describe(&mut self, link: &mut Link, biggest: Most) -> Result<(), RedisError> {
+        for Reverse((bytes, key)) in biggest {
+            let kind = link.ask::<Value>(redis::cmd("TYPE").arg(&key));
+            let kind = match self.denials.sift("types", kind)? {
+                Some(Value::SimpleString(kind)) if kind != "none" => kind,
+                Some(_) => continue,
+                None => String::new(),
+            };
+            self.caused.hits += u64::from(!kind.is_empty());
+            let length = match kind.as_str() {
+                "string" => "STRLEN",
+                "list" => "LLEN",
+                "set" => "SCARD",
+                "zset" => "ZCARD",
+                "hash" => "HLEN",
+                "stream" => "XLEN",
+                _ => "",
+            };
+            let mut elements = None;
+            if link.courtesies().no_touch && !length.is_empty() {
+                let answer = link.ask::<Value>(redis::cmd(length).arg(&key));
+                self.caused.hits += 1;
+                let answer = self.denials.sift("elements", answer)?;
+                elements = answer.as_ref().and_then(integer).and_then(|n| u64::try_from(n).ok());
             }
+            self.big_keys.push(BigKey { bytes, key, kind, elements });
         }
         Ok(())
     }
 }
 
-fn now(link: &mut Link) -> Result<Duration, RedisError> {
-    let (seconds, micros): (u64, u64) = link.ask(&redis::cmd("TIME"))?;
-    Ok(Duration::from_secs(seconds) + Duration::from_micros(micros))
-}
-
-/// `MEMORY USAGE` of each.
-fn sizes(link: &mut Link, keys: &[Vec<u8>]) -> Result<Vec<Option<u64>>, RedisError> {
-    let mut pipe = Pipeline::with_capacity(keys.len());
-    for key in keys {
-        pipe.cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(3);
+impl Passing {
+    /// Takes note of a key that was used much, or a moment ago.
+    fn take(&mut self, key: &Close) {
+        self.sampled += 1;
+        if let Some(frequency) = key.frequency {
+            keep(&mut self.frequent, frequency, &key.key);
+        }
+        let warm = key.idle.is_some_and(|idle| idle <= Duration::from_secs(1));
+        if warm && self.warm.len() < WARM {
+            self.warm.push(key.key.clone());
+        }
     }
-    let answers = link.ask_all(&pipe)?;
-    answers
-        .into_iter()
-        .map(|answer| Ok(integer(&answer?).and_then(|bytes| u64::try_from(bytes).ok())))
-        .collect()
 }
 
 /// Keeps the largest so many.
-fn keep(heap: &mut BinaryHeap<Reverse<(u64, Vec<u8>)>>, figure: u64, key: &[u8]) {
+fn keep(heap: &mut Most, figure: u64, key: &[u8]) {
     if heap.len() < NAMED {
         heap.push(Reverse((figure, key.to_vec())));
     } else if heap.peek().is_some_and(|Reverse((least, _))| figure > *least) {
         heap.pop();
         heap.push(Reverse((figure, key.to_vec())));
     }
-}
-
-/// Type and elements of the biggest.
-fn describe(
-    link: &mut Link,
-    heap: BinaryHeap<Reverse<(u64, Vec<u8>)>>,
-    caused: &mut Caused,
-) -> Result<Vec<BigKey>, RedisError> {
-    let mut big = Vec::new();
-    for Reverse((bytes, key)) in heap {
-        let kind: String = link.ask(redis::cmd("TYPE").arg(&key))?;
-        caused.hits += u64::from(kind != "none");
-        let length = match kind.as_str() {
-            "string" => "STRLEN",
-            "list" => "LLEN",
-            "set" => "SCARD",
-            "zset" => "ZCARD",
-            "hash" => "HLEN",
-            "stream" => "XLEN",
-            _ => continue,
-        };
-        let mut elements = None;
-        if link.courtesies().no_touch {
-            let answer: Value = link.ask(redis::cmd(length).arg(&key))?;
-            caused.hits += 1;
-            elements = integer(&answer).and_then(|n| u64::try_from(n).ok());
-        }
-        big.push(BigKey { bytes, key, kind, elements });
-    }
-    Ok(big)
 }

@@ -3,14 +3,17 @@
 //!
 //! `UNLINK` frees a collection in the background and a string in the foreground, at some tenth of
 //! a millisecond a megabyte, so big strings go one by one with a rest between them; nothing can
-//! make a string smaller in steps. Where only `DEL` is allowed, collections are emptied first.
+//! make a string smaller in steps. Sizes are asked for where values are large on average, and from
+//! the first time on that the server stood still. Where only `DEL` is allowed, collections are
+//! emptied first.
 
 use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
 
-use crate::clean::{Undo, UndoFailed};
+use crate::change::{Undo, UndoFailed};
 use crate::error::RedisError;
+use crate::guarded::{Did, Guarded, Ready, Single, guarded};
 use crate::info::Info;
 use crate::link::Link;
 use crate::pace::Pace;
@@ -20,6 +23,8 @@ use crate::select::{Caused, Wants, integer, look_up};
 const BIG: u64 = 8 << 20;
 /// A collection that takes more than this is emptied before `DEL`.
 const PIECES_ABOVE: u64 = 256 << 10;
+/// A round trip of removals takes longer than this only where something big was among them.
+const STOOD_STILL: Duration = Duration::from_millis(5);
 /// Elements that go in one piece.
 const PIECE: usize = 500;
 /// Keys in one command; the server answers others between commands only.
@@ -27,30 +32,34 @@ const TOGETHER: usize = 64;
 /// Keys in one round trip.
 const AT_ONCE: usize = 1024;
 
-/// What went, and what stayed.
-#[derive(Debug, Default)]
-pub(crate) struct Gone {
-    pub removed: u64,
-    pub skipped: Vec<(Vec<u8>, String)>,
+/// Whether the size of each value is asked for before it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sizes {
+    /// One may be so big that it matters.
+    Asked,
+    /// Nothing says so.
+    NotAsked,
+    /// The user may not ask.
+    Untold,
 }
 
 /// Removes from one server.
 #[derive(Debug)]
 pub(crate) struct Remover {
     cluster: bool,
-    /// Whether a value can be so big that it matters.
-    sizes: bool,
+    sizes: Sizes,
     /// `UNLINK`, or where that is not allowed `DEL`.
     unlink: bool,
 }
 
 impl Remover {
-    /// A value can be big only where the data set has the room for it beside the usual ones.
+    /// For a server that says this of itself.
     pub(crate) fn new(info: &Info, cluster: bool) -> Self {
-        const USUAL: u64 = 64;
+        const LARGE: u64 = 4 << 10;
         let keys: u64 = info.databases().into_iter().map(|db| info.keyspace(db).keys).sum();
         let dataset = info.u64("used_memory_dataset");
-        let sizes = dataset.is_none_or(|bytes| bytes.saturating_sub(keys * USUAL) > 8 * BIG);
+        let sizes = dataset.is_none_or(|bytes| bytes > BIG && bytes / keys.max(1) > LARGE);
+        let sizes = if sizes { Sizes::Asked } else { Sizes::NotAsked };
         Self { cluster, sizes, unlink: true }
     }
 
@@ -60,16 +69,22 @@ impl Remover {
         link: &mut Link,
         keys: &[Vec<u8>],
         pace: &Pace,
-    ) -> Result<Gone, RedisError> {
-        let mut gone = Gone::default();
-        if !self.sizes && self.unlink {
-            for some in keys.chunks(AT_ONCE) {
-                self.unlink_all(link, some, pace, &mut gone)?;
+    ) -> Result<Did, RedisError> {
+        let mut did = Did::default();
+        for some in keys.chunks(AT_ONCE) {
+            if self.sizes == Sizes::Asked || !self.unlink {
+                self.remove_sized(link, some, pace, &mut did)?;
+                continue;
             }
-            return Ok(gone);
+            let begun = Instant::now();
+            self.unlink_all(link, some, pace, &mut did)?;
+            // Where one big value was there are more: the next go one by one.
+            let stood_still = begun.elapsed() > STOOD_STILL + 4 * pace.slice();
+            if stood_still && self.sizes == Sizes::NotAsked {
+                self.sizes = Sizes::Asked;
+            }
         }
-        self.remove_sized(link, keys, pace, &mut gone)?;
-        Ok(gone)
+        Ok(did)
     }
 
     /// Removes these keys, the big ones by themselves.
@@ -78,7 +93,7 @@ impl Remover {
         link: &mut Link,
         keys: &[Vec<u8>],
         pace: &Pace,
-        gone: &mut Gone,
+        did: &mut Did,
     ) -> Result<(), RedisError> {
         for some in keys.chunks(200) {
             let wants = Wants { bytes: true, ..Wants::default() };
@@ -86,8 +101,8 @@ impl Remover {
                 Ok(facts) => facts,
                 // Without that right big values cannot be told from small ones.
                 Err(error) if error.is_missing_right() => {
-                    self.sizes = false;
-                    self.unlink_all(link, some, pace, gone)?;
+                    self.sizes = Sizes::Untold;
+                    self.unlink_all(link, some, pace, did)?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -96,9 +111,9 @@ impl Remover {
             let sized = some.iter().zip(facts.iter().map(|facts| facts.bytes.unwrap_or(0)));
             let (big, small): (Vec<_>, Vec<_>) = sized.partition(|(_, bytes)| *bytes > above);
             let small: Vec<Vec<u8>> = small.into_iter().map(|(key, _)| key.clone()).collect();
-            self.unlink_all(link, &small, pace, gone)?;
+            self.unlink_all(link, &small, pace, did)?;
             for (key, _) in big {
-                self.remove_big(link, key, pace, gone)?;
+                self.remove_big(link, key, pace, did)?;
             }
         }
         Ok(())
@@ -110,15 +125,15 @@ impl Remover {
         link: &mut Link,
         key: &[u8],
         pace: &Pace,
-        gone: &mut Gone,
+        did: &mut Did,
     ) -> Result<(), RedisError> {
         let begun = Instant::now();
         let emptied = !self.unlink && empty(link, key, pace)?;
-        let before = gone.removed;
-        self.unlink_all(link, &[key.to_vec()], pace, gone)?;
+        let before = did.changed;
+        self.unlink_all(link, &[key.to_vec()], pace, did)?;
         // A collection without elements is no key any more.
-        if emptied && gone.removed == before {
-            gone.removed += 1;
+        if emptied && did.changed == before {
+            did.changed += 1;
         }
         let rest = begun.elapsed().clamp(Duration::from_millis(1), Duration::from_millis(200));
         std::thread::sleep(rest);
@@ -131,30 +146,32 @@ impl Remover {
         link: &mut Link,
         keys: &[Vec<u8>],
         pace: &Pace,
-        gone: &mut Gone,
+        did: &mut Did,
     ) -> Result<(), RedisError> {
         if keys.is_empty() {
             return Ok(());
         }
         let answers = link.ask_all(&self.removal(keys))?;
         let mut denied = false;
-        for (some, answer) in keys.chunks(self.together()).zip(answers) {
+        for answer in answers {
             match answer {
-                Ok(answer) => gone.removed += count(&answer),
+                Ok(answer) => did.changed += count(&answer),
                 Err(error) if error.is_missing_right() && self.unlink => denied = true,
-                Err(error @ RedisError::Moved { .. }) => {
-                    let why = format!("its slot moved meanwhile: {error}");
-                    gone.skipped.extend(some.iter().map(|key| (key.clone(), why.clone())));
-                }
+                // Whoever has it now is gone through again.
+                Err(error) if error.is_redirect() => {}
                 Err(error) => return Err(error),
             }
         }
         if denied {
             self.unlink = false;
-            self.sizes = true;
-            return self.remove_sized(link, keys, pace, gone);
+            self.sizes = Sizes::Asked;
+            return self.remove_sized(link, keys, pace, did);
         }
         Ok(())
+    }
+
+    fn verb(&self) -> &'static str {
+        if self.unlink { "UNLINK" } else { "DEL" }
     }
 
     /// Keys in one command: in a cluster they lie in different slots.
@@ -163,7 +180,7 @@ impl Remover {
     }
 
     fn removal(&self, keys: &[Vec<u8>]) -> Pipeline {
-        let name = if self.unlink { "UNLINK" } else { "DEL" };
+        let name = self.verb();
         let mut pipe = Pipeline::with_capacity(keys.len().div_ceil(self.together()));
         for some in keys.chunks(self.together()) {
             let command = pipe.cmd(name);
@@ -174,86 +191,47 @@ impl Remover {
         pipe
     }
 
-    /// Keeps the keys and removes those that nobody changed since. What somebody changed in
-    /// between is kept and removed again, a few times, and stays if it never rests.
+    /// Keeps the keys and removes those that nobody changed since.
     pub(crate) fn keep_and_remove(
         &mut self,
         link: &mut Link,
         keys: &[Vec<u8>],
         undo: &dyn Undo,
-    ) -> Result<Gone, UndoFailed> {
-        let mut gone = Gone::default();
-        // A transaction in a cluster holds keys of one slot only.
-        let together = if self.cluster { 1 } else { 256 };
-        for some in keys.chunks(together) {
-            self.keep_some(link, some, undo, &mut gone)?;
-        }
-        Ok(gone)
+    ) -> Result<Did, UndoFailed> {
+        let mut did = Did::default();
+        let cluster = self.cluster;
+        guarded(link, keys, cluster, self, Some(undo), &mut did)?;
+        Ok(did)
     }
+}
 
-    fn keep_some(
+impl Guarded for Remover {
+    fn ready(
         &mut self,
         link: &mut Link,
         keys: &[Vec<u8>],
-        undo: &dyn Undo,
-        gone: &mut Gone,
-    ) -> Result<(), UndoFailed> {
-        for _ in 0..3 {
-            let mut watch = redis::cmd("WATCH");
-            for key in keys {
-                watch.arg(key);
-            }
-            let _: Value = link.ask(&watch)?;
-            let kept = undo.keep(link, keys)?;
-            let there = keys.iter().zip(&kept.there).filter(|(_, there)| **there);
-            let going: Vec<Vec<u8>> = there.map(|(key, _)| key.clone()).collect();
-            if going.is_empty() {
-                let _: Value = link.ask(&redis::cmd("UNWATCH"))?;
-                return Ok(());
-            }
-            if let Some(removed) = self.transaction(link, &going)? {
-                gone.removed += removed;
-                return Ok(());
-            }
-            undo.void(&kept)?;
-        }
-        if let [key] = keys {
-            let why = "somebody keeps changing it".to_owned();
-            gone.skipped.push((key.clone(), why));
-            return Ok(());
-        }
-        for half in keys.chunks(keys.len().div_ceil(2)) {
-            self.keep_some(link, half, undo, gone)?;
-        }
-        Ok(())
+        undo: Option<&dyn Undo>,
+        _: &mut Did,
+    ) -> Result<Ready, UndoFailed> {
+        let Some(undo) = undo else {
+            return Ok(Ready { commands: self.removal(keys), ..Ready::default() });
+        };
+        let kept = undo.keep(link, keys)?;
+        let there = keys.iter().zip(&kept.states);
+        let there = there.filter_map(|(key, state)| Some((key.clone(), (*state)?)));
+        let verb = self.verb();
+        let singles: Vec<Single> =
+            there.map(|(key, state)| Single { key, state, verb, argument: None }).collect();
+        let going: Vec<Vec<u8>> = singles.iter().map(|single| single.key.clone()).collect();
+        Ok(Ready { commands: self.removal(&going), singles, kept: Some(kept) })
     }
 
-    /// `MULTI`, the removal, `EXEC`: `None` where a watched key was changed.
-    fn transaction(
-        &mut self,
-        link: &mut Link,
-        keys: &[Vec<u8>],
-    ) -> Result<Option<u64>, RedisError> {
-        let mut pipe = Pipeline::new();
-        pipe.cmd("MULTI");
-        for command in self.removal(keys).cmd_iter() {
-            pipe.add_command(command.clone());
-        }
-        pipe.cmd("EXEC");
-        let mut answers = link.ask_all(&pipe)?;
-        let exec = answers.pop().unwrap_or(Ok(Value::Nil));
-        if let Some(denied) = answers.into_iter().find_map(Result::err) {
-            // A refused command makes EXEC give up: nothing went.
-            if denied.is_missing_right() && self.unlink {
-                self.unlink = false;
-                return Ok(None);
-            }
-            return Err(denied);
-        }
-        match exec? {
-            Value::Array(counts) => Ok(Some(counts.iter().map(count).sum())),
-            _ => Ok(None),
-        }
+    fn otherwise(&mut self, denied: &RedisError) -> bool {
+        denied.is_missing_right() && std::mem::take(&mut self.unlink)
+    }
+
+    fn count(&self, answer: &Value) -> u64 {
+        count(answer)
     }
 }
 

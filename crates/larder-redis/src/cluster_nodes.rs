@@ -18,6 +18,8 @@ pub(crate) struct ClusterNode {
     pub usable: bool,
     /// Its slots, each range with both ends, without those that are being moved.
     pub slots: Vec<(u16, u16)>,
+    /// The nodes from which slots are on their way to it; only of the one that answered.
+    pub imports: Vec<String>,
 }
 
 /// Reads the lines that make sense; the others belong to nodes that have just met.
@@ -43,6 +45,7 @@ fn line(line: &str) -> Option<ClusterNode> {
         master: (*master != "-").then(|| (*master).to_owned()),
         usable: !flags.iter().any(|flag| unusable.contains(flag)),
         slots: slots.iter().filter_map(|slots| range(slots)).collect(),
+        imports: slots.iter().filter_map(|slots| import(slots)).collect(),
     })
 }
 
@@ -54,6 +57,12 @@ fn range(text: &str) -> Option<(u16, u16)> {
     }
 }
 
+/// The other node of `[93-<-ID]`; `[77->-ID]` is a slot that leaves.
+fn import(text: &str) -> Option<String> {
+    let (_, id) = text.strip_prefix('[')?.strip_suffix(']')?.split_once("-<-")?;
+    Some(id.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +71,7 @@ mod tests {
     fn the_lines_of_a_cluster() {
         let nodes = parse(
             "07c3 127.0.0.1:30004@31004,host4 slave e7d1 0 1426238317239 4 connected\n\
-             e7d1 127.0.0.1:30001@31001 myself,master - 0 0 1 connected 0-5460 7000 [93-<-292f]\n\
+             e7d1 127.0.0.1:30001@31001 myself,master - 0 0 1 connected 0-5460 7000 [93-<-292f] [77->-67ed]\n\
              67ed ::1:30002@31002 master,fail - 1 2 2 disconnected 5461-10922\n\
              292f :0@0 master,noaddr - 1 2 2 disconnected\n",
         );
@@ -70,6 +79,7 @@ mod tests {
         assert_eq!(nodes[0].master.as_deref(), Some("e7d1"));
         assert_eq!(nodes[1].slots, [(0, 5460), (7000, 7000)]);
         assert!(nodes[1].myself && nodes[1].usable);
+        assert_eq!(nodes[1].imports, ["292f"]);
         assert_eq!((nodes[2].host.as_str(), nodes[2].usable), ("::1", false));
         assert!(!nodes[3].usable);
     }

@@ -6,6 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::error::RedisError;
 use crate::info::{Info, Role, text_part};
 use crate::link::Link;
+use crate::measure_denied::hello;
 use crate::slot::{SLOTS, slot_of};
 
 /// How the servers belong together.
@@ -30,6 +31,8 @@ pub struct Node {
     pub slots: Vec<(u16, u16)>,
     /// Those that follow it and were in step when asked.
     pub replicas: Vec<Endpoint>,
+    /// The nodes of its cluster from which slots are on their way to it, where it was asked.
+    pub imports: Vec<String>,
     /// Whether it says itself that it is a replica, and where its master is.
     pub follows: Option<String>,
 }
@@ -38,6 +41,13 @@ impl Node {
     /// `host:port` or the socket's path.
     pub fn address(&self) -> &str {
         self.endpoint.address()
+    }
+
+    /// Whether this holds, or is getting, slots of `from`, which is at `address`.
+    pub(crate) fn took_over(&self, from: &Self, address: &str) -> bool {
+        let both = |a: &(u16, u16), b: &(u16, u16)| a.0 <= b.1 && b.0 <= a.1;
+        let shared = self.slots.iter().any(|mine| from.slots.iter().any(|its| both(mine, its)));
+        self.address() != address && (shared || self.imports.contains(&from.id))
     }
 }
 
@@ -53,6 +63,8 @@ pub struct Missing {
 /// The servers of one Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
+    /// Where they were found: a Sentinel knows the master after a failover.
+    pub seed: Endpoint,
     /// How they belong together.
     pub shape: Shape,
     /// The masters that can be used.
@@ -66,7 +78,11 @@ impl Deployment {
     pub fn discover(seed: &Endpoint) -> Result<Self, RedisError> {
         // A Sentinel has one database and refuses SELECT, so the first look is at database 0.
         let mut link = Link::open(&seed.with_database(0), "discover")?;
-        let info = Info::ask(&mut link)?;
+        let info = match Info::ask(&mut link) {
+            Ok(info) => info,
+            Err(error) if error.is_missing_right() => return untold(seed, &mut link),
+            Err(error) => return Err(error),
+        };
         if info.role() == Role::Sentinel {
             return sentinel(seed, &mut link);
         }
@@ -74,10 +90,28 @@ impl Deployment {
             return cluster(seed, &mut link);
         }
         Ok(Self {
+            seed: seed.clone(),
             shape: Shape::Standalone,
             nodes: vec![single(seed.clone(), &info)],
             missing: Vec::new(),
         })
+    }
+
+    /// This server by itself, where it does not answer what it belongs to.
+    pub fn alone(server: &Endpoint) -> Self {
+        let node = single(server.clone(), &Info::parse("role:master"));
+        let seed = server.clone();
+        Self { seed, shape: Shape::Standalone, nodes: vec![node], missing: Vec::new() }
+    }
+
+    /// Asks each node which slots it is getting: it tells that of itself alone. One that does not
+    /// answer gets none.
+    pub(crate) fn ask_imports(&mut self) {
+        for node in &mut self.nodes {
+            let mut link = Link::open(&node.endpoint, "discover");
+            let imports = link.as_mut().map_err(|error| error.clone()).and_then(imports);
+            node.imports = imports.unwrap_or_default();
+        }
     }
 
     /// The node that holds this key.
@@ -96,23 +130,35 @@ impl Deployment {
     }
 }
 
+/// What a server belongs to that may not be asked for it: as much as it tells everybody.
+fn untold(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> {
+    let hello = hello(link)?;
+    match hello.mode.as_str() {
+        "sentinel" => return sentinel(seed, link),
+        "cluster" => return cluster(seed, link),
+        _ => {}
+    }
+    let role = if hello.role == "replica" { "role:slave" } else { "role:master" };
+    let node = single(seed.clone(), &Info::parse(role));
+    let (seed, missing) = (seed.clone(), Vec::new());
+    Ok(Deployment { seed, shape: Shape::Standalone, nodes: vec![node], missing })
+}
+
 /// A server by itself, from what it says.
 fn single(endpoint: Endpoint, info: &Info) -> Node {
     let follows = (info.role() == Role::Replica).then(|| {
         let host = info.get("master_host").unwrap_or("?");
         format!("{host}:{}", info.get("master_port").unwrap_or("?"))
     });
-    let lines = info.starting("slave").filter(|(name, _)| {
-        name.strip_prefix("slave").is_some_and(|n| n.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    let replicas = lines
-        .filter(|(_, line)| text_part(line, "state") == Some("online"))
-        .filter_map(|(_, line)| {
+    let replicas = info
+        .replicas()
+        .filter(|line| text_part(line, "state") == Some("online"))
+        .filter_map(|line| {
             let port = text_part(line, "port")?.parse().ok()?;
             Some(endpoint.sibling(text_part(line, "ip")?, port))
         })
         .collect();
-    Node { endpoint, id: String::new(), slots: Vec::new(), replicas, follows }
+    Node { endpoint, id: String::new(), slots: Vec::new(), replicas, imports: Vec::new(), follows }
 }
 
 /// The master that a Sentinel watches (<https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/>).
@@ -127,6 +173,11 @@ fn sentinel(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> 
         (None, [_]) => masters.first(),
         (None, _) => None,
     };
+    // Until a failover is over, the old master is what it names, which may take itself for one.
+    let flags = chosen.and_then(|master| field(master, "flags")).unwrap_or_default();
+    if flags.split(',').any(|flag| matches!(flag, "o_down" | "failover_in_progress")) {
+        return Err(RedisError::Failover { address: seed.address().to_owned() });
+    }
     let place = chosen.and_then(|master| {
         let port = field(master, "port")?.parse().ok()?;
         Some(seed.sibling(&field(master, "ip")?, port))
@@ -140,7 +191,8 @@ fn sentinel(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> 
     };
     let mut master = Link::open(&endpoint, "discover")?;
     let node = single(endpoint, &Info::ask(&mut master)?);
-    Ok(Deployment { shape: Shape::Sentinel, nodes: vec![node], missing: Vec::new() })
+    let (seed, missing) = (seed.clone(), Vec::new());
+    Ok(Deployment { seed, shape: Shape::Sentinel, nodes: vec![node], missing })
 }
 
 /// The masters of a cluster, with what is missing.
@@ -165,6 +217,7 @@ fn cluster(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> {
                 .filter(|node| node.master.as_ref() == Some(&master.id) && node.usable)
                 .map(&endpoint)
                 .collect(),
+            imports: Vec::new(),
             follows: None,
         };
         if master.usable {
@@ -183,7 +236,14 @@ fn cluster(seed: &Endpoint, link: &mut Link) -> Result<Deployment, RedisError> {
         what: format!("slots {from}-{to}"),
         why: "no node holds them".to_owned(),
     }));
-    Ok(Deployment { shape: Shape::Cluster, nodes, missing })
+    Ok(Deployment { seed: seed.clone(), shape: Shape::Cluster, nodes, missing })
+}
+
+/// The nodes from which slots are on their way to this one.
+pub(crate) fn imports(link: &mut Link) -> Result<Vec<String>, RedisError> {
+    let text: String = link.ask(redis::cmd("CLUSTER").arg("NODES"))?;
+    let own = cluster_nodes::parse(&text).into_iter().find(|node| node.myself);
+    Ok(own.map(|own| own.imports).unwrap_or_default())
 }
 
 /// The slots that nobody holds.

@@ -45,6 +45,25 @@ pub struct Tls {
     pub client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+impl Tls {
+    /// What is wrong with it before anybody is asked: of a file without a certificate the library
+    /// would say that nobody is trusted.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        let has = |pem: &[u8], what: &str| String::from_utf8_lossy(pem).contains(what);
+        let certificate = "-----BEGIN CERTIFICATE-----";
+        match (&self.authorities, &self.client) {
+            (Some(pem), _) if !has(pem, certificate) => Some("ca-file holds no certificate in PEM"),
+            (_, Some((pem, _))) if !has(pem, certificate) => {
+                Some("cert-file holds no certificate in PEM")
+            }
+            (_, Some((_, pem))) if !has(pem, "PRIVATE KEY-----") => {
+                Some("key-file holds no private key in PEM")
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").finish_non_exhaustive()
@@ -177,7 +196,7 @@ impl Endpoint {
     /// Another server of the same deployment: same user, password and certificates.
     #[must_use]
     pub fn sibling(&self, host: &str, port: u16) -> Self {
-        let tls = matches!(self.place, Place::Tcp { tls: true, .. });
+        let tls = self.has_tls();
         let place = Place::Tcp { host: host.to_owned(), port, tls };
         Self { address: address(&place), place, ..self.clone() }
     }
@@ -188,6 +207,11 @@ impl Endpoint {
             Place::Tcp { host, .. } => Some(host),
             Place::Unix(_) => None,
         }
+    }
+
+    /// Whether the way there is encrypted.
+    pub fn has_tls(&self) -> bool {
+        matches!(self.place, Place::Tcp { tls: true, .. })
     }
 
     /// What the client library needs to connect.
@@ -211,7 +235,7 @@ impl Endpoint {
         }
         let login = login.set_lib_name("larder", env!("CARGO_PKG_VERSION"));
         let info: ConnectionInfo = address.into_connection_info()?.set_redis_settings(login);
-        if !matches!(self.place, Place::Tcp { tls: true, .. }) {
+        if !self.has_tls() {
             return redis::Client::open(info);
         }
         let client_tls = self

@@ -13,6 +13,14 @@ pub enum RedisError {
         /// The system's words.
         why: String,
     },
+    /// No connection that both sides trust.
+    #[error("{address} cannot be reached over TLS: {why}")]
+    Tls {
+        /// The server.
+        address: String,
+        /// What is wrong with whose certificate.
+        why: String,
+    },
     /// No answer in time. What was asked may still happen.
     #[error("{address} did not answer {command} within {within:?}")]
     TimedOut {
@@ -45,6 +53,20 @@ pub enum RedisError {
     #[error("{address} is still loading its data set")]
     Loading {
         /// The server.
+        address: String,
+    },
+    /// A script runs there for too long, and nothing else is answered.
+    #[error("{address} is busy with a script and answers nothing else")]
+    Busy {
+        /// The server.
+        address: String,
+        /// Its words, which name the command that ends the script.
+        answer: String,
+    },
+    /// A Sentinel is about to make another server the master.
+    #[error("{address} says that its master is down, or being replaced")]
+    Failover {
+        /// The Sentinel.
         address: String,
     },
     /// The server is a replica, or a cluster node without its slots.
@@ -118,11 +140,34 @@ impl RedisError {
         matches!(
             self,
             Self::Unreachable { .. }
+                | Self::Tls { .. }
                 | Self::TimedOut { .. }
                 | Self::Login { .. }
                 | Self::Garbage { .. }
                 | Self::Setup { .. }
         )
+    }
+
+    /// Whether the key is, or is about to be, on another node of the cluster.
+    pub fn is_redirect(&self) -> bool {
+        let words = ["MOVED ", "ASK ", "TRYAGAIN"];
+        matches!(self, Self::Moved { answer, .. } if words.iter().any(|word| answer.starts_with(word)))
+    }
+
+    /// Where `MOVED` and `ASK` send the key, and whether the slot is still on its way there. The
+    /// host is the one that answered where none is named.
+    pub(crate) fn redirect(&self) -> Option<(bool, String, u16)> {
+        let Self::Moved { address, answer } = self else { return None };
+        let mut words = answer.split(' ');
+        let ask = match words.next()? {
+            "ASK" => true,
+            "MOVED" => false,
+            _ => return None,
+        };
+        let (host, port) = words.nth(1)?.rsplit_once(':')?;
+        let own = address.rsplit_once(':').map_or("", |(host, _)| host);
+        let host = if host.is_empty() { own } else { host };
+        Some((ask, host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
     }
 
     /// Whether the server lives and just does not allow or know the command.
@@ -139,6 +184,7 @@ impl RedisError {
             "NOPERM" => Self::Denied { address, grant: grant(&command, detail), command },
             "NOAUTH" | "WRONGPASS" => Self::Login { address, answer },
             "LOADING" => Self::Loading { address },
+            "BUSY" => Self::Busy { address, answer },
             "READONLY" => Self::ReadOnly { address, answer },
             "OOM" => Self::OutOfMemory { address, answer },
             "MOVED" | "ASK" | "CLUSTERDOWN" | "TRYAGAIN" => Self::Moved { address, answer },
@@ -155,9 +201,31 @@ impl RedisError {
     }
 }
 
+/// What a failed TLS handshake means, from the TLS library's words; `None` where it is none.
+pub(crate) fn of_handshake(words: &str) -> Option<String> {
+    let plain = [
+        ("UnknownIssuer", "no authority that is trusted has signed its certificate"),
+        ("NotValidForName", "its certificate is for another name"),
+        ("Expired", "its certificate has expired"),
+        ("NotValidYet", "its certificate is not valid yet"),
+        ("Revoked", "its certificate was revoked"),
+        ("CertificateRequired", "it asks for a certificate of ours"),
+        ("UnknownCA", "it does not trust our certificate"),
+        ("InvalidContentType", "it does not speak TLS there"),
+        ("corrupt message", "it does not speak TLS there"),
+    ];
+    let known = plain.iter().find(|(word, _)| words.contains(word));
+    let other = words.contains("peer certificate") || words.contains("fatal alert");
+    match known {
+        Some((_, why)) => Some((*why).to_owned()),
+        None => other.then(|| words.to_owned()),
+    }
+}
+
 /// The rule that `ACL SETUSER` needs (<https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/>).
 fn grant(command: &str, detail: &str) -> String {
-    if detail.contains("keys") {
+    // 7: "… a key in the keys argument"; 8: "… a key".
+    if detail.contains("access a key") || detail.contains("keys") {
         return "~PATTERN of the keys".to_owned();
     }
     format!("+{}", command.to_ascii_lowercase().replace(' ', "|"))
@@ -178,6 +246,15 @@ mod tests {
         assert_eq!(error.to_string(), "db:1 does not allow CONFIG GET; it takes: +config|get");
         let error = read("DUMP", "NOPERM", "No permissions to access a key in the keys argument");
         assert!(error.to_string().ends_with("it takes: ~PATTERN of the keys"), "{error}");
+    }
+
+    #[test]
+    fn a_key_is_sent_after_its_slot() {
+        let to = |detail: &str, code: &str| read("GET", code, detail).redirect();
+        assert_eq!(to("3999 10.0.0.7:6381", "MOVED"), Some((false, "10.0.0.7".to_owned(), 6381)));
+        assert_eq!(to("3999 :6381", "ASK"), Some((true, "db".to_owned(), 6381)));
+        assert_eq!(to("The cluster is down", "CLUSTERDOWN"), None);
+        assert!(!read("GET", "CLUSTERDOWN", "The cluster is down").is_redirect());
     }
 
     #[test]

@@ -45,20 +45,18 @@ impl Estimate {
 
     /// The mean of the whole from a sample; `whole` where the sample is all there is.
     pub fn mean(sample: &[f64], whole: bool) -> Self {
-        let n = sample.len() as f64;
-        if sample.is_empty() {
-            return Self::default();
+        sample.iter().copied().collect::<Figures>().mean(whole)
+    }
+
+    /// The sum of parts that were drawn apart from each other: their errors level out.
+    pub fn sum(parts: impl Iterator<Item = Self>) -> Self {
+        let (mut value, mut below, mut above) = (0.0, 0.0, 0.0);
+        for part in parts {
+            value += part.value;
+            below += (part.value - part.low).powi(2);
+            above += (part.high - part.value).powi(2);
         }
-        let mean = sample.iter().sum::<f64>() / n;
-        if whole {
-            return Self::exact(mean);
-        }
-        let variance = sample.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        let spread = Z * (variance / n).sqrt();
-        // Sizes have a long tail above: a sample that missed it must not sound sure, so the
-        // largest one seen may stand for one more.
-        let largest = sample.iter().copied().fold(0.0, f64::max);
-        Self { value: mean, low: (mean - spread).max(0.0), high: mean + spread.max(largest / n) }
+        Self { value, low: (value - below.sqrt()).max(0.0), high: value + above.sqrt() }
     }
 
     /// `self` of each of `count` things.
@@ -69,6 +67,66 @@ impl Estimate {
             low: self.low * count.low,
             high: self.high * count.high,
         }
+    }
+}
+
+/// A sample of which only what an estimate needs is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// How many.
+    pub count: u64,
+    sum: f64,
+    squares: f64,
+    largest: f64,
+}
+
+impl Figures {
+    /// Takes one in.
+    pub fn add(&mut self, figure: f64) {
+        self.count += 1;
+        self.sum += figure;
+        self.squares += figure * figure;
+        self.largest = self.largest.max(figure);
+    }
+
+    /// Takes in those of another sample.
+    pub fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.squares += other.squares;
+        self.largest = self.largest.max(other.largest);
+    }
+
+    /// The same within a larger sample, of which all the others are zero.
+    #[must_use]
+    pub fn among(self, count: u64) -> Self {
+        Self { count, ..self }
+    }
+
+    /// The mean of the whole; `whole` where the sample is all there is.
+    pub fn mean(&self, whole: bool) -> Estimate {
+        let n = self.count as f64;
+        if self.count == 0 {
+            return Estimate::default();
+        }
+        let mean = self.sum / n;
+        if whole {
+            return Estimate::exact(mean);
+        }
+        let variance = (self.squares - n * mean * mean).max(0.0) / (n - 1.0).max(1.0);
+        let spread = Z * (variance / n).sqrt();
+        // Sizes have a long tail above: a sample that missed it must not sound sure, so the
+        // largest one seen may stand for one more.
+        let high = mean + spread.max(self.largest / n);
+        Estimate { value: mean, low: (mean - spread).max(0.0), high }
+    }
+}
+
+impl FromIterator<f64> for Figures {
+    fn from_iter<I: IntoIterator<Item = f64>>(figures: I) -> Self {
+        let mut all = Self::default();
+        figures.into_iter().for_each(|figure| all.add(figure));
+        all
     }
 }
 
@@ -131,6 +189,23 @@ mod tests {
         });
         let held = held.count();
         assert!((455..=495).contains(&held), "held {held} of 500");
+    }
+
+    #[test]
+    fn a_part_of_a_sample_tells_the_sum_of_its_kind() {
+        let mut lot = Lot(11);
+        // A fifth of the things are of the kind, of sizes from 0 to 100: 10 each over all.
+        let held = (0..500).filter(|_| {
+            let of_the_kind = (0..2000).filter(|_| lot.next() < 0.2).count();
+            let drawn = (0..of_the_kind).map(|_| lot.next() * 100.0);
+            let mean = drawn.collect::<Figures>().among(2000).mean(false);
+            mean.low <= 10.0 && 10.0 <= mean.high
+        });
+        let held = held.count();
+        assert!((455..=495).contains(&held), "held {held} of 500");
+        let parts = [Estimate { value: 10.0, low: 7.0, high: 13.0 }; 4];
+        let sum = Estimate::sum(parts.into_iter());
+        assert_eq!((sum.value, sum.low, sum.high), (40.0, 34.0, 46.0));
     }
 
     #[test]

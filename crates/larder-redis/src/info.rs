@@ -41,7 +41,12 @@ pub enum Role {
 impl Info {
     /// Asks for everything that `INFO` tells by default, in one answer.
     pub fn ask(link: &mut Link) -> Result<Self, RedisError> {
-        let answer: redis::Value = link.ask(&redis::cmd("INFO"))?;
+        Self::ask_sections(link, None)
+    }
+
+    /// Asks for one section, or several by their common name as `all`.
+    pub(crate) fn ask_sections(link: &mut Link, section: Option<&str>) -> Result<Self, RedisError> {
+        let answer: redis::Value = link.ask(redis::cmd("INFO").arg(section))?;
         let text: Vec<u8> = link.read(answer, "INFO")?;
         let info = Self::parse(&String::from_utf8_lossy(&text));
         // Whoever answers anything to everything is no Redis.
@@ -124,6 +129,14 @@ impl Info {
         let mut numbers: Vec<u32> = names.filter_map(|number| number.parse().ok()).collect();
         numbers.sort_unstable();
         numbers
+    }
+
+    /// The lines of the replicas that are connected: `ip=…,port=…,state=online,offset=…,lag=0`.
+    pub(crate) fn replicas(&self) -> impl Iterator<Item = &str> {
+        let lines = self.starting("slave").filter(|(name, _)| {
+            name.strip_prefix("slave").is_some_and(|n| n.bytes().all(|byte| byte.is_ascii_digit()))
+        });
+        lines.map(|(_, line)| line)
     }
 
     /// The policy's name, as `allkeys-lru`.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, ConnectionLike, FromRedisValue, Pipeline, Value};
 
 use crate::endpoint::Endpoint;
-use crate::error::RedisError;
+use crate::error::{RedisError, of_handshake};
 
 /// What the server grants a guest that does not want to be noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,26 @@ pub struct Courtesies {
     pub no_evict: bool,
 }
 
+/// How long a connection has waited for answers so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// From sending to the end of the answer, all together.
+    pub time: Duration,
+    /// Round trips.
+    pub trips: u32,
+}
+
+impl Waited {
+    /// What came on top of `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            time: self.time.saturating_sub(before.time),
+            trips: self.trips.saturating_sub(before.trips),
+        }
+    }
+}
+
 /// A connection.
 pub struct Link {
     endpoint: Endpoint,
@@ -26,6 +46,8 @@ pub struct Link {
     client: redis::Client,
     connection: Option<redis::Connection>,
     courtesies: Courtesies,
+    asking: bool,
+    waited: Waited,
 }
 
 impl std::fmt::Debug for Link {
@@ -37,16 +59,19 @@ impl std::fmt::Debug for Link {
 impl Link {
     /// Connects, logs in and selects the database. `purpose` becomes part of the client's name.
     pub fn open(endpoint: &Endpoint, purpose: &str) -> Result<Self, RedisError> {
-        let client = endpoint.client().map_err(|error| RedisError::Setup {
-            address: endpoint.address().to_owned(),
-            why: error.to_string(),
-        })?;
+        let setup = |why: String| RedisError::Setup { address: endpoint.address().to_owned(), why };
+        if let Some(why) = endpoint.tls.problem() {
+            return Err(setup(why.to_owned()));
+        }
+        let client = endpoint.client().map_err(|error| setup(error.to_string()))?;
         let mut link = Self {
             endpoint: endpoint.clone(),
             purpose: purpose.to_owned(),
             client,
             connection: None,
             courtesies: Courtesies::default(),
+            asking: false,
+            waited: Waited::default(),
         };
         link.connected()?;
         Ok(link)
@@ -67,11 +92,36 @@ impl Link {
         self.courtesies
     }
 
+    /// Whether commands are about keys too whose slots are on their way to this node: each is
+    /// preceded by `ASKING` (<https://redis.io/docs/latest/commands/asking/>).
+    pub(crate) fn set_asking(&mut self, asking: bool) {
+        self.asking = asking;
+    }
+
+    /// How long it has waited for answers so far: what the server was busy for, and the way there.
+    pub fn waited(&self) -> Waited {
+        self.waited
+    }
+
+    fn count(&mut self, begun: Instant) {
+        self.waited.time += begun.elapsed();
+        self.waited.trips += 1;
+    }
+
     /// Sends a command and waits for its answer. Once the connection broke, the next command gets
     /// a new one.
     pub fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, RedisError> {
+        if self.asking {
+            let mut pipe = Pipeline::new();
+            pipe.add_command(command.clone());
+            let answer = self.ask_all(&pipe)?.pop().unwrap_or(Ok(Value::Nil))?;
+            return self.read(answer, &name(command));
+        }
         let within = self.endpoint.timeouts.answer;
-        let asked = command.query::<Value>(self.connected()?);
+        let connection = self.connected()?;
+        let begun = Instant::now();
+        let asked = command.query::<Value>(connection);
+        self.count(begun);
         let value = asked.map_err(|error| self.failed(&name(command), within, &error));
         let value = value.inspect_err(|error| self.forget_after(error))?;
         self.read(value, &name(command))
@@ -88,12 +138,17 @@ impl Link {
         }
         let within = self.endpoint.timeouts.answer;
         let first = commands.cmd_iter().next().map_or_else(|| "PIPELINE".to_owned(), name);
-        let packed = commands.get_packed_pipeline();
-        let asked = self.connected()?.req_packed_commands(&packed, 0, commands.len());
+        let sent = if self.asking { with_asking(commands) } else { commands.clone() };
+        let packed = sent.get_packed_pipeline();
+        let connection = self.connected()?;
+        let begun = Instant::now();
+        let asked = connection.req_packed_commands(&packed, 0, sent.len());
+        self.count(begun);
         let values = asked.map_err(|error| self.failed(&first, within, &error));
         let values = values.inspect_err(|error| self.forget_after(error))?;
-        let answers = values.into_iter().zip(commands.cmd_iter());
+        let answers = values.into_iter().zip(sent.cmd_iter());
         Ok(answers
+            .filter(|(_, command)| !self.asking || name(command) != ASKING)
             .map(|(value, command)| match value {
                 Value::ServerError(error) => Err(RedisError::answered(
                     self.address(),
@@ -176,13 +231,49 @@ impl Link {
                 RedisError::Garbage { address, command, why: "not the protocol".to_owned() }
             }
             _ => match error.code() {
-                Some(code) => {
-                    RedisError::answered(&address, &command, code, error.detail().unwrap_or(""))
-                }
-                None => RedisError::Unreachable { address, why: error.to_string() },
+                Some(code) => self.answered(&command, code, error.detail().unwrap_or("")),
+                None => match of_handshake(&error.to_string()) {
+                    Some(why) => RedisError::Tls { address, why },
+                    None => RedisError::Unreachable { address, why: error.to_string() },
+                },
             },
         }
     }
+}
+
+impl Link {
+    /// An error answer; a database that is not there is a matter of settings.
+    fn answered(&self, command: &str, code: &str, detail: &str) -> RedisError {
+        let database = self.endpoint.database;
+        let why = if detail.contains("DB index is out of range") {
+            format!("there is no database {database} on it")
+        } else if detail.contains("SELECT is not allowed in cluster mode") {
+            format!("there is no database {database} on it: a cluster has database 0 alone")
+        } else {
+            return RedisError::answered(self.address(), command, code, detail);
+        };
+        RedisError::Setup { address: self.address().to_owned(), why }
+    }
+}
+
+const ASKING: &str = "ASKING";
+
+/// With `ASKING` before each; what it grants lasts from `MULTI` until `EXEC`.
+fn with_asking(commands: &Pipeline) -> Pipeline {
+    let mut sent = Pipeline::with_capacity(commands.len() * 2);
+    let mut within = false;
+    for command in commands.cmd_iter() {
+        if !within {
+            sent.cmd(ASKING);
+        }
+        match name(command).as_str() {
+            "MULTI" => within = true,
+            "EXEC" | "DISCARD" => within = false,
+            _ => {}
+        }
+        sent.add_command(command.clone());
+    }
+    sent
 }
 
 /// Commands whose second word is a part of the name.

@@ -2,7 +2,8 @@
 //!
 //! A page of work takes the server at most one slice of time, so that whoever comes while it is
 //! served waits that long at most. Where the latency that others feel passes the budget all the
-//! same, slices get shorter and pauses longer, down to a floor at which the work waits.
+//! same, slices get shorter and pauses longer, down to a floor at which the work waits. The budget
+//! is what the work may add: what others feel while it waits is not its doing.
 
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Pace {
 
 /// Below this share the work waits for better times.
 const FLOOR: f64 = 0.02;
+/// After so long a rest what others feel has been measured anew: what a page took says no more.
+const LONGEST_REST: Duration = Duration::from_millis(250);
 /// No page is worth its round trip below this.
 const SHORTEST: Duration = Duration::from_micros(100);
 
@@ -92,17 +95,27 @@ impl Pace {
         self.slice
     }
 
-    /// What others felt before.
+    /// What others feel without the work, as far as is known.
     pub fn idle(&self) -> Felt {
         self.idle
     }
 
+    /// Others feel this while the work has been waiting for a while.
+    pub fn without_us(&mut self, now: Felt) {
+        if now.samples > 0 {
+            self.idle = now;
+        }
+    }
+
     /// Learns from a fresh look at what others feel.
     pub fn felt(&mut self, now: Felt) {
-        let limit = self.idle.p99 + self.budget;
         if now.samples == 0 {
             return;
         }
+        // Without the work they would feel no more than with it; a lucky moment proves little.
+        let less = self.idle.p99.saturating_sub(now.p99);
+        self.idle.p99 -= less / 20;
+        let limit = self.idle.p99 + self.budget;
         if now.p99 > limit {
             self.share = (self.share * 0.6).max(FLOOR);
             self.slice = (self.slice * 3 / 4).max(SHORTEST);
@@ -118,7 +131,7 @@ impl Pace {
         if self.share <= FLOOR {
             return Advice::Wait;
         }
-        let for_others = busy.mul_f64(1.0 / self.share - 1.0);
+        let for_others = busy.mul_f64(1.0 / self.share - 1.0).min(LONGEST_REST);
         let for_ceiling = self.ceiling.map_or(Duration::ZERO, |ceiling| {
             Duration::from_secs_f64(keys as f64 / ceiling.max(1.0)).saturating_sub(took)
         });
@@ -169,6 +182,22 @@ mod tests {
         assert!(matches!(pace.after(1000, MS, MS), Advice::Rest(rest) if rest > 5 * MS));
         (0..40).for_each(|_| pace.felt(felt(MS)));
         assert_eq!(pace.after(1000, MS, MS), Advice::Rest(Duration::ZERO));
+    }
+
+    /// A neighbour that makes everybody slow stays, and goes: neither stops the work for good, and
+    /// the budget is what it adds to what others feel at the time.
+    #[test]
+    fn what_others_do_to_each_other_is_not_held_against_it() {
+        let mut pace = Pace::new(Limits::default(), felt(MS / 4), 1);
+        (0..20).for_each(|_| pace.felt(felt(50 * MS)));
+        assert_eq!(pace.after(1000, MS, MS), Advice::Wait);
+        pace.without_us(felt(50 * MS));
+        assert!(pace.allows(felt(51 * MS)) && !pace.allows(felt(53 * MS)));
+        pace.recovered();
+        (0..40).for_each(|_| pace.felt(felt(50 * MS)));
+        assert_eq!(pace.after(1000, MS, MS), Advice::Rest(Duration::ZERO));
+        (0..200).for_each(|_| pace.felt(felt(MS / 4)));
+        assert!(!pace.allows(felt(3 * MS)));
     }
 
     /// A server that needs as long as the share that it is asked for: the felt latency settles

@@ -20,7 +20,19 @@ pub struct PrefixCount {
     pub persistent: u64,
 }
 
-impl PrefixCount {
+/// What can be known of the keys that share a prefix.
+pub trait Tally: Clone + Default {
+    /// Takes in what is known of others.
+    fn add(&mut self, other: Self);
+
+    /// How many keys it is about.
+    fn keys(&self) -> u64;
+
+    /// Their bytes, about.
+    fn bytes(&self) -> u64;
+}
+
+impl Tally for PrefixCount {
     fn add(&mut self, other: Self) {
         self.keys += other.keys;
         self.bytes += other.bytes;
@@ -28,6 +40,16 @@ impl PrefixCount {
         self.persistent += other.persistent;
     }
 
+    fn keys(&self) -> u64 {
+        self.keys
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl PrefixCount {
     /// About how many never expire.
     pub fn persistent_keys(&self) -> u64 {
         if self.looked == 0 {
@@ -47,8 +69,8 @@ const DEPTH: usize = 4;
 
 /// Learns.
 #[derive(Clone, Debug, Default)]
-pub struct Prefixes {
-    counts: HashMap<Vec<u8>, PrefixCount>,
+pub struct Prefixes<T = PrefixCount> {
+    counts: HashMap<Vec<u8>, T>,
 }
 
 impl Prefixes {
@@ -60,28 +82,40 @@ impl Prefixes {
             looked: u64::from(persistent.is_some()),
             persistent: u64::from(persistent == Some(true)),
         };
-        self.counts.entry(folded(key)).or_default().add(count);
+        self.put(folded(key), count);
+    }
+}
+
+impl<T: Tally> Prefixes<T> {
+    /// Adds what is known of keys of this shape, see [`folded`].
+    pub fn put(&mut self, shape: Vec<u8>, count: T) {
+        self.counts.entry(shape).or_default().add(count);
         if self.counts.len() > MOST {
             self.squeeze();
         }
     }
 
+    /// What is known of keys of exactly this shape so far.
+    pub fn of(&self, shape: &[u8]) -> Option<&T> {
+        self.counts.get(shape)
+    }
+
     /// The prefixes, the one with the most bytes first.
-    pub fn into_sorted(mut self) -> Vec<(Vec<u8>, PrefixCount)> {
+    pub fn into_sorted(mut self) -> Vec<(Vec<u8>, T)> {
         self.fold_small();
         let mut sorted: Vec<_> = self.counts.into_iter().collect();
-        sorted.sort_by(|(a, x), (b, y)| (y.bytes, y.keys, a).cmp(&(x.bytes, x.keys, b)));
+        sorted.sort_by(|(a, x), (b, y)| (y.bytes(), y.keys(), a).cmp(&(x.bytes(), x.keys(), b)));
         sorted
     }
 
     /// Adds the rarer half to their parents, until half of the room is free.
     fn squeeze(&mut self) {
         while self.counts.len() > MOST / 2 {
-            let mut sizes: Vec<u64> = self.counts.values().map(|count| count.keys).collect();
+            let mut sizes: Vec<u64> = self.counts.values().map(Tally::keys).collect();
             let middle = sizes.len() / 2;
             let (_, median, _) = sizes.select_nth_unstable(middle);
             let median = *median;
-            self.lift(|_, count| count.keys <= median);
+            self.lift(|_, count| count.keys() <= median);
         }
     }
 
@@ -91,18 +125,18 @@ impl Prefixes {
         for (prefix, count) in &self.counts {
             if let Some(parent) = parent(prefix) {
                 let family = families.entry(parent).or_default();
-                family.0 += count.keys;
+                family.0 += count.keys();
                 family.1 += 1;
             }
         }
         self.lift(|prefix, count| {
             parent(prefix).and_then(|parent| families.get(&parent)).is_some_and(
-                |(keys, members)| *members > 16 && count.keys.saturating_mul(SHARE) < *keys,
+                |(keys, members)| *members > 16 && count.keys().saturating_mul(SHARE) < *keys,
             )
         });
     }
 
-    fn lift(&mut self, goes: impl Fn(&[u8], &PrefixCount) -> bool) {
+    fn lift(&mut self, goes: impl Fn(&[u8], &T) -> bool) {
         let going: Vec<Vec<u8>> = self
             .counts
             .iter()

@@ -36,6 +36,14 @@ impl Default for PreviewOptions {
     }
 }
 
+impl PreviewOptions {
+    /// For whoever has decided already: a look that takes no time to speak of.
+    #[must_use]
+    pub fn in_passing(self) -> Self {
+        Self { sample_above: self.sample_above.min(50_000), ..self }
+    }
+}
+
 /// A key to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
@@ -101,8 +109,11 @@ pub struct Preview {
 
 /// How many of the matching keys are looked at closely.
 const SAMPLE: usize = 2000;
-/// How many keys are looked at in all where a keyspace is sampled.
+/// How many keys are looked at in all where a keyspace is sampled: at most, and where as many of
+/// them match as make the share certain to a few parts in a hundred.
 const DRAWN: u64 = 200_000;
+const DRAWN_LEAST: u64 = 20_000;
+const MATCHED_ENOUGH: u64 = 2000;
 /// Strings above this are worth a warning.
 const BIG_STRING: u64 = 64 << 20;
 
@@ -127,7 +138,12 @@ pub fn preview(
     let mut sample = Reservoir::new(SAMPLE, options.seed);
     let mut names = Estimate::default();
     for (index, (link, size, _)) in links.iter_mut().enumerate() {
-        let draw = if all { None } else { Some(DRAWN * *size / keyspace.max(1)) };
+        let part = |of: u64| of * *size / keyspace.max(1);
+        let draw = (!all).then(|| Draw {
+            most: part(DRAWN),
+            least: part(DRAWN_LEAST),
+            matched: part(MATCHED_ENOUGH),
+        });
         let looked = pass(link, selection, draw, options.slice, stopped, &mut |key| {
             sample.offer((index, key));
         })?;
@@ -148,6 +164,21 @@ pub fn preview(
     Ok(add_up(selection, keyspace, names, looked, caused, begun.elapsed()))
 }
 
+/// How many keys of a node to look at.
+#[derive(Clone, Copy, Debug)]
+struct Draw {
+    most: u64,
+    least: u64,
+    /// So many that match are enough.
+    matched: u64,
+}
+
+impl Draw {
+    fn is_enough(self, looked: &Looked) -> bool {
+        looked.seen >= self.most || (looked.seen >= self.least && looked.matched >= self.matched)
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Looked {
     seen: u64,
@@ -165,11 +196,11 @@ impl Looked {
     }
 }
 
-/// Goes over one node; `draw` is how many keys to look at, or all.
+/// Goes over one node; `draw` is how many keys to look at, where not all.
 fn pass(
     link: &mut Link,
     selection: &Selection,
-    draw: Option<u64>,
+    draw: Option<Draw>,
     slice: Duration,
     stopped: &dyn Fn() -> bool,
     found: &mut dyn FnMut(Vec<u8>),
@@ -184,7 +215,7 @@ fn pass(
         if stopped() {
             return Err(RedisError::Interrupted);
         }
-        if draw.is_some_and(|draw| looked.seen >= draw) {
+        if draw.is_some_and(|draw| draw.is_enough(&looked)) {
             looked.whole = false;
             break;
         }

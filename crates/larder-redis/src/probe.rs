@@ -15,7 +15,7 @@ use crate::pace::Felt;
 
 const EVERY: Duration = Duration::from_millis(2);
 /// What counts as now.
-const WINDOW: Duration = Duration::from_millis(300);
+pub(crate) const WINDOW: Duration = Duration::from_millis(300);
 
 /// A probe at work, until it is dropped.
 #[derive(Debug)]

@@ -84,6 +84,14 @@ pub struct Caused {
     pub misses: u64,
 }
 
+impl std::ops::Add for Caused {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { hits: self.hits + other.hits, misses: self.misses + other.misses }
+    }
+}
+
 impl Selection {
     /// What has to be looked up to decide.
     pub fn wants(&self) -> Wants {
@@ -103,6 +111,12 @@ impl Selection {
     /// Whether the name, which matches the pattern, is not taken out again.
     pub fn takes_name(&self, key: &[u8]) -> bool {
         !self.exclude.iter().any(|glob| glob.matches(key))
+    }
+
+    /// Whether what was looked up fits; what was not is somebody else's to decide.
+    pub(crate) fn takes_looked(&self, facts: &Facts, wants: Wants) -> bool {
+        let ttl = if wants.ttl { facts.ttl } else { Some(None) };
+        self.takes(&Facts { ttl, ..facts.clone() })
     }
 
     /// Whether what was found out fits. What is not known never does.
@@ -144,9 +158,16 @@ pub fn look_up(
         }
     }
     let mut answers = link.ask_all(&pipe)?.into_iter();
-    let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
     let mut all = Vec::with_capacity(keys.len());
     for _ in keys {
+        let mut here: Vec<_> = answers.by_ref().take(wants.commands()).collect();
+        // A key whose slot moved is met by whoever got it.
+        if here.iter().any(|answer| matches!(answer, Err(error) if error.is_redirect())) {
+            all.push(Facts::default());
+            continue;
+        }
+        let mut here = here.drain(..);
+        let mut next = || here.next().unwrap_or(Ok(Value::Nil));
         let mut facts = Facts { there: true, ..Facts::default() };
         if wants.ttl {
             match integer(&next()?) {

@@ -3,20 +3,26 @@
 //!
 //! Promises: of a command only its name and the shape of its key are told, never a value or a
 //! password. The server keeps so many entries only; what was lost between two looks is counted.
+//! Whose user is not known for sure is unknown: the log tells an address, and a client that came
+//! and went between two looks was never seen.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::Value;
 
+use crate::clients::{Roster, host};
 use crate::error::RedisError;
-use crate::link::{Link, is_container};
-use crate::prefixes::folded;
+use crate::link::Link;
 use crate::select::integer;
+use crate::slow_pattern::pattern;
+pub use crate::slow_pattern::{command, is_blocking, remedy};
 
 /// An entry of the slow log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlowEntry {
+    /// The server: `host:port` or a socket's path.
+    pub node: String,
     /// Counts up as long as the server runs.
     pub id: u64,
     /// Seconds since 1970.
@@ -29,12 +35,16 @@ pub struct SlowEntry {
     pub address: String,
     /// What the client calls itself.
     pub name: String,
-    /// The ACL user, where the client is still connected.
+    /// The ACL user, where the client was ever seen.
     pub user: Option<String>,
+    /// `redis-py 5.0.1`, where the client says so (7.2) and was ever seen.
+    pub library: Option<String>,
+    /// The connection's number, where the client was ever seen.
+    pub client: Option<u64>,
 }
 
 /// Who sends something slow.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sender {
     /// Without the port, which changes with every connection.
     pub address: String,
@@ -42,6 +52,19 @@ pub struct Sender {
     pub name: String,
     /// The ACL user, where it is known.
     pub user: Option<String>,
+    /// The library with its version, where it is known.
+    pub library: Option<String>,
+}
+
+/// What one sender sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Who.
+    pub sender: Sender,
+    /// How often.
+    pub count: u64,
+    /// How long everybody else waited for it.
+    pub total: Duration,
 }
 
 /// Slow commands of one shape.
@@ -51,12 +74,16 @@ pub struct SlowPattern {
     pub pattern: String,
     /// How many.
     pub count: u64,
-    /// All of them together.
+    /// All of them together: so long every other client waited.
     pub total: Duration,
     /// The longest.
     pub max: Duration,
-    /// Who sent them, and how often.
-    pub senders: Vec<(Sender, u64)>,
+    /// The first one on record, seconds since 1970.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// Who sent them, the most frequent first.
+    pub senders: Vec<Sent>,
     /// What to do instead.
     pub remedy: Option<&'static str>,
 }
@@ -73,14 +100,18 @@ pub struct SlowLook {
 }
 
 /// Reads what is newer than `from`, the `next` of an earlier look at the same run of the server, or
-/// all there is.
-pub fn look(link: &mut Link, from: Option<u64>) -> Result<SlowLook, RedisError> {
+/// all there is. `roster` knows the clients of that run.
+pub fn look(
+    link: &mut Link,
+    from: Option<u64>,
+    roster: &mut Roster,
+) -> Result<SlowLook, RedisError> {
     let answer: Value = link.ask(redis::cmd("SLOWLOG").arg("GET").arg(-1))?;
     let Value::Array(raw) = answer else { return Ok(SlowLook::default()) };
-    // Who is still connected can be asked for its user; without the right it stays unknown.
-    let users = users(link);
+    // Without the right to see them they stay unknown.
+    let _ = roster.refresh(link, now);
     let mut entries: Vec<SlowEntry> =
-        raw.into_iter().filter_map(|entry| read(entry, &users)).collect();
+        raw.into_iter().filter_map(|entry| read(link.address(), entry, roster)).collect();
     entries.sort_by_key(|entry| entry.id);
     // Ids go up as long as the server runs, over a SLOWLOG RESET too.
     let next = entries.last().map_or(from.unwrap_or(0), |entry| entry.id + 1);
@@ -92,18 +123,16 @@ pub fn look(link: &mut Link, from: Option<u64>) -> Result<SlowLook, RedisError> 
     Ok(SlowLook { entries, lost, next })
 }
 
-/// Address to user, of the clients that are connected.
-fn users(link: &mut Link) -> BTreeMap<String, String> {
-    let list: String = link.ask(redis::cmd("CLIENT").arg("LIST")).unwrap_or_default();
-    let field = |line: &str, name: &str| {
-        line.split(' ').find_map(|word| word.strip_prefix(name)).map(str::to_owned)
-    };
-    let pairs =
-        list.lines().filter_map(|line| Some((field(line, "addr=")?, field(line, "user=")?)));
-    pairs.collect()
+/// Seconds since 1970 by the server's clock, or else by ours.
+fn now(link: &mut Link) -> u64 {
+    let answer: Option<Vec<String>> = link.ask(&redis::cmd("TIME")).ok();
+    let theirs = answer.and_then(|parts| parts.first()?.parse().ok());
+    theirs.unwrap_or_else(|| {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    })
 }
 
-fn read(entry: Value, users: &BTreeMap<String, String>) -> Option<SlowEntry> {
+fn read(node: &str, entry: Value, roster: &Roster) -> Option<SlowEntry> {
     let Value::Array(parts) = entry else { return None };
     let mut parts = parts.into_iter();
     let mut number = || parts.next().as_ref().and_then(integer).and_then(|n| u64::try_from(n).ok());
@@ -117,9 +146,20 @@ fn read(entry: Value, users: &BTreeMap<String, String>) -> Option<SlowEntry> {
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let (address, name) = (text(), text());
-    let user = users.get(&address).cloned();
-    let took = Duration::from_micros(micros);
-    Some(SlowEntry { id, at, took, pattern: pattern(&words), address, name, user })
+    // The log has the name as it was then; a client may have given itself another one since.
+    let sender = roster.who(&address, at).map(|known| &known.client);
+    Some(SlowEntry {
+        node: node.to_owned(),
+        id,
+        at,
+        took: Duration::from_micros(micros),
+        pattern: pattern(&words),
+        user: sender.and_then(|client| client.user.clone()),
+        library: sender.and_then(|client| client.library.clone()),
+        client: sender.map(|client| client.id),
+        address,
+        name,
+    })
 }
 
 fn bytes(value: Value) -> Option<Vec<u8>> {
@@ -130,89 +170,6 @@ fn bytes(value: Value) -> Option<Vec<u8>> {
     }
 }
 
-/// Commands whose first argument is a key or a pattern of keys; of any other only the name is
-/// told, since what follows may be a secret.
-const KEYED: [&str; 44] = [
-    "APPEND",
-    "DECR",
-    "DEL",
-    "DUMP",
-    "EXISTS",
-    "EXPIRE",
-    "GET",
-    "GETDEL",
-    "GETRANGE",
-    "GETSET",
-    "HDEL",
-    "HGET",
-    "HGETALL",
-    "HINCRBY",
-    "HKEYS",
-    "HMGET",
-    "HSCAN",
-    "HSET",
-    "HVALS",
-    "INCR",
-    "KEYS",
-    "LINDEX",
-    "LINSERT",
-    "LPOP",
-    "LPUSH",
-    "LRANGE",
-    "LREM",
-    "LTRIM",
-    "MGET",
-    "RPOP",
-    "RPUSH",
-    "SADD",
-    "SCARD",
-    "SDIFF",
-    "SET",
-    "SETEX",
-    "SINTER",
-    "SMEMBERS",
-    "SORT",
-    "SUNION",
-    "UNLINK",
-    "ZADD",
-    "ZRANGE",
-    "ZRANGEBYSCORE",
-];
-
-/// `KEYS report:*`, `SET user:{n}`, `CONFIG SET`, `EVAL`.
-pub(crate) fn pattern(words: &[Vec<u8>]) -> String {
-    let word = |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_uppercase());
-    let name = word(0).unwrap_or_default();
-    if is_container(&name) {
-        return format!("{name} {}", word(1).unwrap_or_default()).trim_end().to_owned();
-    }
-    match words.get(1).filter(|_| KEYED.contains(&name.as_str())) {
-        Some(key) => format!("{name} {}", folded(key).escape_ascii()),
-        None => name,
-    }
-}
-
-/// What else does the same without keeping everybody waiting.
-fn remedy(pattern: &str) -> Option<&'static str> {
-    Some(match pattern.split(' ').next().unwrap_or_default() {
-        "KEYS" => "SCAN with MATCH, page by page: KEYS looks at every key while all others wait",
-        "DEL" => "UNLINK frees collections in the background; larder clean paces many of them",
-        "FLUSHALL" | "FLUSHDB" => "FLUSHDB ASYNC frees in the background",
-        "SMEMBERS" => "SSCAN in pages, or SISMEMBER for the one that is meant",
-        "HGETALL" | "HKEYS" | "HVALS" => "HMGET of the fields that are needed, or HSCAN in pages",
-        "LRANGE" | "ZRANGE" | "ZRANGEBYSCORE" => "read in pages: a range reads all that it names",
-        "SORT" => "sort in the client, or keep a sorted set",
-        "SUNION" | "SINTER" | "SDIFF" => "the same on a replica, or kept up to date as it changes",
-        "MGET" | "HMGET" => "fewer keys at a time",
-        "EVAL" | "EVALSHA" | "FCALL" => "a script runs alone: do less in one call",
-        "LINDEX" | "LINSERT" | "LREM" => {
-            "lists are walked from an end: a hash or a sorted set finds"
-        }
-        "SAVE" => "BGSAVE",
-        _ => return None,
-    })
-}
-
 /// Entries of one shape together, the costliest first.
 pub fn group(entries: &[SlowEntry]) -> Vec<SlowPattern> {
     let mut groups: BTreeMap<&str, Vec<&SlowEntry>> = BTreeMap::new();
@@ -221,56 +178,177 @@ pub fn group(entries: &[SlowEntry]) -> Vec<SlowPattern> {
     }
     let mut patterns: Vec<SlowPattern> = groups
         .into_iter()
-        .map(|(pattern, entries)| {
-            let mut senders: BTreeMap<Sender, u64> = BTreeMap::new();
-            for entry in &entries {
-                let host = entry.address.rsplit_once(':').map_or(&*entry.address, |(host, _)| host);
-                let sender = Sender {
-                    address: host.to_owned(),
-                    name: entry.name.clone(),
-                    user: entry.user.clone(),
-                };
-                *senders.entry(sender).or_default() += 1;
-            }
-            let mut senders: Vec<(Sender, u64)> = senders.into_iter().collect();
-            senders.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-            SlowPattern {
-                pattern: pattern.to_owned(),
-                count: entries.len() as u64,
-                total: entries.iter().map(|entry| entry.took).sum(),
-                max: entries.iter().map(|entry| entry.took).max().unwrap_or_default(),
-                senders,
-                remedy: remedy(pattern),
-            }
+        .map(|(pattern, entries)| SlowPattern {
+            pattern: pattern.to_owned(),
+            count: entries.len() as u64,
+            total: entries.iter().map(|entry| entry.took).sum(),
+            max: entries.iter().map(|entry| entry.took).max().unwrap_or_default(),
+            first: entries.iter().map(|entry| entry.at).min().unwrap_or_default(),
+            last: entries.iter().map(|entry| entry.at).max().unwrap_or_default(),
+            senders: senders(&entries),
+            remedy: remedy(pattern),
         })
         .collect();
     patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.total));
     patterns
 }
 
+impl SlowEntry {
+    fn sender(&self) -> Sender {
+        Sender {
+            address: host(&self.address).to_owned(),
+            name: self.name.clone(),
+            user: self.user.clone(),
+            library: self.library.clone(),
+        }
+    }
+}
+
+fn senders(entries: &[&SlowEntry]) -> Vec<Sent> {
+    let mut senders: BTreeMap<Sender, (u64, Duration)> = BTreeMap::new();
+    for entry in entries {
+        let sent = senders.entry(entry.sender()).or_default();
+        sent.0 += 1;
+        sent.1 += entry.took;
+    }
+    let mut senders: Vec<Sent> =
+        senders.into_iter().map(|(sender, (count, total))| Sent { sender, count, total }).collect();
+    senders.sort_by_key(|sent| std::cmp::Reverse(sent.count));
+    senders
+}
+
+/// The part of a window in which a server did nothing but slow commands, and the window: from the
+/// first entry to the end of the last. `None` where there is no window.
+pub fn blocked(entries: &[SlowEntry]) -> Option<(Duration, Duration)> {
+    let first = entries.iter().map(|entry| entry.at).min()?;
+    let last = entries.iter().map(|entry| entry.at).max()?;
+    let total: Duration = entries.iter().map(|entry| entry.took).sum();
+    // Times are whole seconds.
+    Some((total, Duration::from_secs(last - first + 1).max(total)))
+}
+
+/// A user, or a client without a user that is known, that keeps others waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offender {
+    /// Who. The address, the name and the library are those of the first of its clients.
+    pub sender: Sender,
+    /// What it sent, in shapes, the costliest first.
+    pub patterns: Vec<String>,
+    /// The same as names for `ACL SETUSER`: what would have to be taken away.
+    pub commands: Vec<String>,
+    /// How many.
+    pub count: u64,
+    /// How long everybody else waited for them.
+    pub total: Duration,
+    /// The longest.
+    pub max: Duration,
+    /// The last one, seconds since 1970.
+    pub last: u64,
+    /// Its connections, each with its server and its number there, where they are known.
+    pub clients: Vec<(String, u64)>,
+}
+
+/// Who sent commands since `since` (seconds since 1970) that keep others waiting by their nature,
+/// the costliest first. A user counts once, from wherever it sends; whose user is unknown counts
+/// by address and name.
+pub fn offenders(entries: &[SlowEntry], since: u64) -> Vec<Offender> {
+    let blocking = entries.iter().filter(|entry| entry.at >= since && is_blocking(&entry.pattern));
+    let mut by_sender: BTreeMap<Sender, Vec<&SlowEntry>> = BTreeMap::new();
+    for entry in blocking {
+        let key = match &entry.user {
+            Some(user) => Sender { user: Some(user.clone()), ..Sender::default() },
+            None => Sender { library: None, ..entry.sender() },
+        };
+        by_sender.entry(key).or_default().push(entry);
+    }
+    let mut offenders: Vec<Offender> =
+        by_sender.into_values().filter_map(|entries| offender(&entries)).collect();
+    offenders.sort_by_key(|offender| std::cmp::Reverse(offender.total));
+    offenders
+}
+
+fn offender(entries: &[&SlowEntry]) -> Option<Offender> {
+    let first = entries.first()?;
+    let mut costs: BTreeMap<&str, Duration> = BTreeMap::new();
+    for entry in entries {
+        *costs.entry(&entry.pattern).or_default() += entry.took;
+    }
+    let mut patterns: Vec<(&str, Duration)> = costs.into_iter().collect();
+    patterns.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
+    let mut commands: Vec<String> = Vec::new();
+    for (pattern, _) in &patterns {
+        let command = command(pattern);
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    let connection = |entry: &&SlowEntry| Some((entry.node.clone(), entry.client?));
+    let mut clients: Vec<(String, u64)> = entries.iter().filter_map(connection).collect();
+    clients.sort_unstable();
+    clients.dedup();
+    Some(Offender {
+        sender: first.sender(),
+        patterns: patterns.into_iter().map(|(pattern, _)| pattern.to_owned()).collect(),
+        commands,
+        count: entries.len() as u64,
+        total: entries.iter().map(|entry| entry.took).sum(),
+        max: entries.iter().map(|entry| entry.took).max().unwrap_or_default(),
+        last: entries.iter().map(|entry| entry.at).max().unwrap_or_default(),
+        clients,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(line: &str) -> String {
-        pattern(&line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>())
+    fn entry(at: u64, millis: u64, pattern: &str, address: &str, user: Option<&str>) -> SlowEntry {
+        SlowEntry {
+            node: "db:6379".to_owned(),
+            id: at,
+            at,
+            took: Duration::from_millis(millis),
+            pattern: pattern.to_owned(),
+            address: address.to_owned(),
+            name: String::new(),
+            user: user.map(str::to_owned),
+            library: None,
+            client: Some(at),
+        }
     }
 
     #[test]
-    fn a_pattern_tells_the_key_and_never_a_value_or_a_secret() {
-        for (line, shape) in [
-            ("keys report:2024:*", "KEYS report:{n}:*"),
-            ("SET user:17 secret-value", "SET user:{n}"),
-            ("AUTH batch hunter2", "AUTH"),
-            ("HELLO 3 AUTH u hunter2", "HELLO"),
-            ("CONFIG SET requirepass hunter2", "CONFIG SET"),
-            ("ACL SETUSER u on >hunter2", "ACL SETUSER"),
-            ("MIGRATE h 1 key 0 1 AUTH hunter2", "MIGRATE"),
-            ("EVAL return\\(hunter2\\) 0", "EVAL"),
-            ("EVALSHA abc 1 hunter2", "EVALSHA"),
-        ] {
-            assert_eq!(of(line), shape);
-            assert!(!of(line).contains("hunter2"));
-        }
+    fn who_keeps_others_waiting_within_a_window() {
+        let batch = Some("batch");
+        let entries = [
+            entry(50, 900, "KEYS old:*", "10.0.0.7:1", batch),
+            entry(100, 400, "KEYS report:*", "10.0.0.7:1", batch),
+            entry(101, 450, "SORT l", "10.0.0.8:2", batch),
+            entry(102, 30, "KEYS report:*", "10.0.0.9:3", None),
+            // It waited for something else than itself.
+            entry(103, 800, "GET user:{n}", "10.0.0.9:3", Some("web")),
+            entry(104, 20, "KEYS report:*", "10.0.0.7:1", batch),
+        ];
+        let found = offenders(&entries, 100);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].sender.user.as_deref(), batch);
+        assert_eq!(found[0].patterns, ["SORT l", "KEYS report:*"]);
+        assert_eq!(found[0].commands, ["sort", "keys"]);
+        assert_eq!((found[0].count, found[0].last), (3, 104));
+        assert_eq!(found[0].total, Duration::from_millis(870));
+        let numbers: Vec<u64> = found[0].clients.iter().map(|(_, id)| *id).collect();
+        assert_eq!(numbers, [100, 101, 104]);
+        assert_eq!((found[1].sender.user.as_deref(), found[1].count), (None, 1));
+        assert_eq!(offenders(&entries, 0)[0].count, 4);
+        assert!(offenders(&entries, 200).is_empty());
+    }
+
+    #[test]
+    fn how_long_others_waited() {
+        assert_eq!(blocked(&[]), None);
+        let entries =
+            [entry(100, 500, "KEYS *", "a:1", None), entry(109, 1500, "KEYS *", "a:1", None)];
+        assert_eq!(blocked(&entries), Some((Duration::from_secs(2), Duration::from_secs(10))));
+        assert_eq!(group(&entries)[0].senders[0].total, Duration::from_secs(2));
     }
 }

@@ -1,16 +1,25 @@
-//! The file that keeps removed keys: frames that are compressed, checksummed and durable one by
+//! The file that keeps removed keys and earlier times to live: frames that are compressed, checksummed and durable one by
 //! one, so that a file that was cut off anywhere gives back everything up to there.
 //!
 //! `larder keys 1\n`, then frames: length and CRC-32 of what follows as little-endian 32-bit
-//! numbers, and that, deflated: one byte for what it is (`H` header, `K` keys, `V` void, `E` end),
-//! and the header as JSON, the records one after the other, which of the `K` frames (LEB128, from 0) is
-//! void because its keys did not go, or the number of keys in those that count. A record is: lengths
-//! of key and payload (LEB128), expiry (LEB128, milliseconds since 1970, 0 for none), idle
-//! seconds and frequency (LEB128, one more than the number, 0 for unknown), key, payload of
-//! `DUMP`.
+//! numbers, and that, deflated: one byte for what it is, and what it holds.
+//!
+//! - `H`, the header: JSON.
+//! - `K`, keys: records of lengths of key and payload (LEB128), expiry (LEB128, milliseconds since
+//!   1970, 0 for none), idle seconds and frequency (LEB128, one more than the number, 0 for
+//!   unknown), key, payload of `DUMP`.
+//! - `T`, times to live: records of the length of the key (LEB128), the earlier expiry and the one
+//!   that was set (LEB128, as above), key.
+//! - `V`, void: which of the `K` and `T` frames (LEB128, from 0) does not count, because its keys
+//!   were not changed.
+//! - `A`, again: a server was lost. What is kept from here on of a key counts more than what was
+//!   kept of it before.
+//! - `E`, the end: the number of keys in the frames that are not void (LEB128).
 
 use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
 use std::fs::{File, OpenOptions};
+use std::hash::BuildHasher as _;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
@@ -30,8 +39,11 @@ pub struct UndoHeader {
     pub cache: String,
     /// Where that was; without a password.
     pub url: String,
-    /// The plan that removed them.
+    /// The plan that changed them.
     pub plan_id: String,
+    /// Whether it keeps times to live, not keys.
+    #[serde(default)]
+    pub ttls: bool,
     /// Nanoseconds since 1970.
     pub created_at: i64,
     /// What wrote it.
@@ -53,12 +65,32 @@ pub struct Record {
     pub frequency: Option<u64>,
 }
 
+/// A time to live as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TtlRecord {
+    /// The key's bytes.
+    pub key: Vec<u8>,
+    /// When it was to end, in milliseconds since 1970.
+    pub earlier: Option<u64>,
+    /// When it is to end since then.
+    pub set: u64,
+}
+
+/// What a frame of the file keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Keys that went.
+    Keys(Vec<Record>),
+    /// Times to live that were changed.
+    Ttls(Vec<TtlRecord>),
+}
+
 /// Writes the file.
 #[derive(Debug)]
 pub struct UndoWriter {
     file: File,
     keys: u64,
-    /// `K` frames written.
+    /// `K` and `T` frames written.
     frames: u64,
     bytes: u64,
 }
@@ -83,10 +115,6 @@ impl UndoWriter {
 
     /// Writes records; they are on the disk when it returns. The ticket is for [`Self::void`].
     pub fn put(&mut self, records: &[Record]) -> io::Result<u64> {
-        let ticket = self.frames;
-        if records.is_empty() {
-            return Ok(ticket);
-        }
         let mut bytes = Vec::new();
         for record in records {
             number(&mut bytes, record.key.len() as u64);
@@ -97,10 +125,34 @@ impl UndoWriter {
             bytes.extend_from_slice(&record.key);
             bytes.extend_from_slice(&record.dump);
         }
-        self.frame(b'K', &bytes)?;
-        self.keys += records.len() as u64;
-        self.frames += 1;
+        self.kept(b'K', &bytes, records.len())
+    }
+
+    /// Writes times to live, likewise.
+    pub fn put_ttls(&mut self, records: &[TtlRecord]) -> io::Result<u64> {
+        let mut bytes = Vec::new();
+        for record in records {
+            number(&mut bytes, record.key.len() as u64);
+            number(&mut bytes, record.earlier.unwrap_or(0));
+            number(&mut bytes, record.set);
+            bytes.extend_from_slice(&record.key);
+        }
+        self.kept(b'T', &bytes, records.len())
+    }
+
+    fn kept(&mut self, kind: u8, bytes: &[u8], records: usize) -> io::Result<u64> {
+        let ticket = self.frames;
+        if records > 0 {
+            self.frame(kind, bytes)?;
+            self.keys += records as u64;
+            self.frames += 1;
+        }
         Ok(ticket)
+    }
+
+    /// What follows of a key counts more than what stands there already.
+    pub fn again(&mut self) -> io::Result<()> {
+        self.frame(b'A', &[])
     }
 
     /// Takes back the so many records of a ticket: their keys did not go.
@@ -169,13 +221,25 @@ pub enum UndoFileError {
 pub struct UndoReader {
     file: BufReader<File>,
     header: UndoHeader,
-    /// Records that count, so far.
+    /// Records of frames that are not void, so far.
     read: u64,
-    /// `K` frames so far.
+    /// `K` and `T` frames so far.
     frames: u64,
-    /// Those that do not count; `None` before the first was read.
-    void: Option<HashSet<u64>>,
+    /// What does not count; `None` before the first was read.
+    ahead: Option<Ahead>,
+    /// Whether an `A` has been met.
+    again: bool,
     whole: bool,
+}
+
+/// What is known of a file before its first record is read.
+#[derive(Clone, Debug, Default)]
+struct Ahead {
+    /// Frames that a later one voids.
+    void: HashSet<u64>,
+    /// Hashes of the keys that are kept after the first `A`.
+    later: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl UndoReader {
@@ -193,7 +257,7 @@ impl UndoReader {
                 .map_err(|_| UndoFileError::Damaged("its header cannot be read"))?,
             _ => return Err(UndoFileError::Damaged("its header is missing")),
         };
-        Ok(Self { file, header, read: 0, frames: 0, void: None, whole: false })
+        Ok(Self { file, header, read: 0, frames: 0, ahead: None, again: false, whole: false })
     }
 
     /// What the file is about.
@@ -206,57 +270,122 @@ impl UndoReader {
         self.whole
     }
 
-    /// The frames that a later one voids. What is damaged is told when it is come to.
-    fn look_ahead(&mut self) -> Result<HashSet<u64>, UndoFileError> {
+    /// How many records count in a file that does not tell, because it was cut off. It is read to
+    /// its end; what is damaged ends it.
+    pub fn count(mut self) -> u64 {
+        while let Ok(Some(_)) = self.next_records() {}
+        self.read
+    }
+
+    /// Goes through the rest of the file once. What is damaged is told when it is come to.
+    fn look_ahead(&mut self) -> Result<Ahead, UndoFileError> {
         let here = self.file.stream_position()?;
-        let mut void = HashSet::new();
+        let (mut void, mut again) = (HashSet::new(), false);
         while let Ok(Some((kind, content))) = frame(&mut self.file) {
-            if kind == b'V' {
-                void.extend(take(&mut content.as_slice()));
+            match kind {
+                b'V' => void.extend(take(&mut content.as_slice())),
+                b'A' => again = true,
+                _ => {}
             }
         }
         self.file.seek(SeekFrom::Start(here))?;
-        Ok(void)
+        let mut ahead = Ahead { void, ..Ahead::default() };
+        if again {
+            self.look_for_later(&mut ahead)?;
+            self.file.seek(SeekFrom::Start(here))?;
+        }
+        Ok(ahead)
+    }
+
+    fn look_for_later(&mut self, ahead: &mut Ahead) -> Result<(), UndoFileError> {
+        let (mut again, mut at) = (false, 0);
+        while let Ok(Some((kind, content))) = frame(&mut self.file) {
+            again |= kind == b'A';
+            let Some(records) = records(kind, &content)? else { continue };
+            if again && !ahead.void.contains(&at) {
+                let hashes = records.keys().map(|key| ahead.hasher.hash_one(key));
+                ahead.later.extend(hashes.collect::<Vec<_>>());
+            }
+            at += 1;
+        }
+        Ok(())
     }
 
     /// The next records; `None` at the end, also where the file was cut off.
-    pub fn next_records(&mut self) -> Result<Option<Vec<Record>>, UndoFileError> {
-        let void = match self.void.take() {
-            Some(void) => void,
+    pub fn next_records(&mut self) -> Result<Option<Records>, UndoFileError> {
+        let ahead = match self.ahead.take() {
+            Some(ahead) => ahead,
             None => self.look_ahead()?,
         };
-        let void = self.void.insert(void);
-        let (kind, content) = loop {
-            match frame(&mut self.file)? {
-                None => return Ok(None),
-                Some((b'K', content)) => {
-                    self.frames += 1;
-                    if !void.contains(&(self.frames - 1)) {
-                        break (b'K', content);
-                    }
+        let records = self.next_of(&ahead);
+        self.ahead = Some(ahead);
+        records
+    }
+
+    fn next_of(&mut self, ahead: &Ahead) -> Result<Option<Records>, UndoFileError> {
+        loop {
+            let Some((kind, content)) = frame(&mut self.file)? else { return Ok(None) };
+            if let Some(mut records) = records(kind, &content)? {
+                self.frames += 1;
+                if ahead.void.contains(&(self.frames - 1)) {
+                    continue;
                 }
-                Some((b'V', _)) => {}
-                Some(other) => break other,
-            }
-        };
-        let mut rest = content.as_slice();
-        match kind {
-            b'K' => {
-                let mut records = Vec::new();
-                while !rest.is_empty() {
-                    records.push(
-                        record(&mut rest).ok_or(UndoFileError::Damaged("a record is cut off"))?,
-                    );
+                self.read += records.keys().count() as u64;
+                if !self.again && !ahead.later.is_empty() {
+                    records.retain(|key| !ahead.later.contains(&ahead.hasher.hash_one(key)));
                 }
-                self.read += records.len() as u64;
-                Ok(Some(records))
+                return Ok(Some(records));
             }
-            b'E' => {
-                self.whole = take(&mut rest) == Some(self.read);
-                Ok(None)
+            match kind {
+                b'V' => {}
+                b'A' => self.again = true,
+                b'E' => {
+                    self.whole = take(&mut content.as_slice()) == Some(self.read);
+                    return Ok(None);
+                }
+                _ => return Err(UndoFileError::Damaged("it holds what this larder does not know")),
             }
-            _ => Err(UndoFileError::Damaged("it holds what this larder does not know")),
         }
+    }
+}
+
+impl Records {
+    /// The keys that it is about.
+    fn keys(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+        match self {
+            Self::Keys(records) => Box::new(records.iter().map(|record| record.key.as_slice())),
+            Self::Ttls(records) => Box::new(records.iter().map(|record| record.key.as_slice())),
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        match self {
+            Self::Keys(records) => records.retain(|record| keep(&record.key)),
+            Self::Ttls(records) => records.retain(|record| keep(&record.key)),
+        }
+    }
+}
+
+/// The records of a frame of this kind; `None` where it is one without.
+fn records(kind: u8, content: &[u8]) -> Result<Option<Records>, UndoFileError> {
+    let cut = || UndoFileError::Damaged("a record is cut off");
+    let mut rest = content;
+    match kind {
+        b'K' => {
+            let mut records = Vec::new();
+            while !rest.is_empty() {
+                records.push(record(&mut rest).ok_or_else(cut)?);
+            }
+            Ok(Some(Records::Keys(records)))
+        }
+        b'T' => {
+            let mut records = Vec::new();
+            while !rest.is_empty() {
+                records.push(ttl_record(&mut rest).ok_or_else(cut)?);
+            }
+            Ok(Some(Records::Ttls(records)))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -318,6 +447,15 @@ fn record(rest: &mut &[u8]) -> Option<Record> {
     })
 }
 
+fn ttl_record(rest: &mut &[u8]) -> Option<TtlRecord> {
+    let key = usize::try_from(take(rest)?).ok()?;
+    let earlier = take(rest)?;
+    let set = take(rest)?;
+    let (key, after) = rest.split_at_checked(key)?;
+    *rest = after;
+    Some(TtlRecord { key: key.to_vec(), earlier: (earlier > 0).then_some(earlier), set })
+}
+
 /// LEB128.
 fn number(bytes: &mut Vec<u8>, mut number: u64) {
     loop {
@@ -353,6 +491,7 @@ mod tests {
             cache: "redis:sessions".to_owned(),
             url: "redis://127.0.0.1:6379/0".to_owned(),
             plan_id: "11111111".to_owned(),
+            ttls: false,
             created_at: 1,
             larder: "0.1.0".to_owned(),
         }
@@ -374,7 +513,10 @@ mod tests {
         let mut reader = UndoReader::open(path)?;
         let mut all = Vec::new();
         while let Some(records) = reader.next_records()? {
-            all.extend(records);
+            match records {
+                Records::Keys(records) => all.extend(records),
+                Records::Ttls(_) => panic!("these are keys"),
+            }
         }
         Ok((all, reader.whole()))
     }
@@ -440,5 +582,44 @@ mod tests {
                 assert!(!complete && whole.starts_with(&some), "bit at {at} was not seen");
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_again_after_a_loss_counts_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        let mut writer = UndoWriter::create(&path, &header()).unwrap();
+        writer.put(&records(0)).unwrap();
+        writer.again().unwrap();
+        let ticket = writer.put(&records(0)).unwrap();
+        writer.void(ticket, 10).unwrap();
+        let other: Vec<Record> = records(0)[..4]
+            .iter()
+            .map(|r| Record { dump: b"other".to_vec(), ..r.clone() })
+            .collect();
+        writer.put(&other).unwrap();
+        writer.finish().unwrap();
+        let left: Vec<Record> = records(0)[4..].iter().chain(&other).cloned().collect();
+        assert_eq!(read(&path).unwrap(), (left, true));
+    }
+
+    #[test]
+    fn times_to_live_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ttls");
+        let mut writer = UndoWriter::create(&path, &header()).unwrap();
+        let ttls: Vec<TtlRecord> = (0..50_u64)
+            .map(|n| TtlRecord {
+                key: vec![0, 255, b'\n', u8::try_from(n).unwrap()],
+                earlier: (n % 2 == 0).then_some(1_700_000_000_000 + n),
+                set: 1_800_000_000_000 + n,
+            })
+            .collect();
+        writer.put_ttls(&ttls).unwrap();
+        writer.finish().unwrap();
+        let mut reader = UndoReader::open(&path).unwrap();
+        assert_eq!(reader.next_records().unwrap(), Some(Records::Ttls(ttls)));
+        assert_eq!(reader.next_records().unwrap(), None);
+        assert!(reader.whole());
     }
 }

@@ -11,12 +11,15 @@
 #![expect(clippy::missing_panics_doc, reason = "fixtures fail by panicking, as tests do")]
 #![expect(clippy::format_push_string, reason = "plain to read, and speed is not the point here")]
 
+mod alertmanager;
 mod corpus;
 pub mod fake_sumdb;
 mod gomod;
 mod proxy;
 mod real;
 mod redis;
+mod redis_sentinel;
+mod redis_tls;
 mod rng;
 mod sandbox;
 pub mod server;
@@ -27,11 +30,14 @@ mod trees;
 mod txtar;
 mod warm;
 
+pub use alertmanager::Alertmanager;
 pub use corpus::replay;
 pub use gomod::{dir_hash, escape, h1, mod_hash};
 pub use proxy::{FileProxy, ModuleMaker};
 pub use real::{REAL_MODULES, RealModules, module_source, real_modules};
 pub use redis::{Answer, RedisClient, RedisCluster, RedisServer, free_port};
+pub use redis_sentinel::RedisSentinel;
+pub use redis_tls::{Certificates, tls_server};
 pub use sandbox::{GoSandbox, has_go};
 pub use shared::{built_once, cache_dir};
 pub use snapshot::{Entry, EntryKind, Snapshot, diff, snapshot, timeless};

@@ -68,6 +68,11 @@ impl RedisServer {
         }
     }
 
+    /// One more option, from the next start on.
+    pub fn add_option(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(|option| (*option).to_owned()));
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
@@ -95,16 +100,38 @@ impl RedisServer {
             if child.try_wait().unwrap().is_some() {
                 return false;
             }
-            // Whatever the answer is, an error too: it speaks.
             if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                self.child = Some(child);
-                return true;
+                // Somebody else's server at this port would answer as well.
+                if self.is_of(&mut child) {
+                    self.child = Some(child);
+                    return true;
+                }
+                let _ = child.kill();
+                let _ = child.wait();
+                return false;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         let _ = child.kill();
         let _ = child.wait();
         false
+    }
+}
+
+impl RedisServer {
+    /// Whether it is this process that answers.
+    fn is_of(&self, child: &mut Child) -> bool {
+        let mut client = self.client();
+        match client.ask(&["INFO", "server"]) {
+            Answer::Bytes(info) => String::from_utf8_lossy(&info)
+                .lines()
+                .any(|line| line == format!("process_id:{}", child.id())),
+            // It asks for a password first: one that could not have the port has ended by then.
+            _ => {
+                std::thread::sleep(Duration::from_millis(100));
+                child.try_wait().unwrap().is_none()
+            }
+        }
     }
 }
 
@@ -234,8 +261,13 @@ impl RedisClient {
 
     /// Sends a command and reads its answer.
     pub fn ask<T: AsRef<[u8]>>(&mut self, command: &[T]) -> Answer {
-        self.send(&[command]);
+        self.send_all(&[command]);
         self.answer()
+    }
+
+    /// Sends a command whose answer nobody waits for.
+    pub fn send<T: AsRef<[u8]>>(&mut self, command: &[T]) {
+        self.send_all(&[command]);
     }
 
     /// Sends many commands at once and reads as many answers.
@@ -243,7 +275,7 @@ impl RedisClient {
         let mut answers = Vec::with_capacity(commands.len());
         for some in commands.chunks(1000) {
             let slices: Vec<&[T]> = some.iter().map(Vec::as_slice).collect();
-            self.send(&slices);
+            self.send_all(&slices);
             answers.extend((0..some.len()).map(|_| self.answer()));
         }
         answers
@@ -264,7 +296,7 @@ impl RedisClient {
         keys.into_iter().zip(values).collect()
     }
 
-    fn send<T: AsRef<[u8]>>(&mut self, commands: &[&[T]]) {
+    fn send_all<T: AsRef<[u8]>>(&mut self, commands: &[&[T]]) {
         let mut bytes = Vec::new();
         for command in commands {
             bytes.extend_from_slice(format!("*{}\r\n", command.len()).as_bytes());

@@ -8,12 +8,20 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use larder_engine::report::By;
+use larder_redis::KeysBy;
 
 pub use crate::args_clean::{
     ApplyArgs, ApproveArgs, CleanArgs, PlanArgs, PlanCommand, PolicyArgs, PruneArgs, RemoveArgs,
 };
+pub use crate::args_daemon::{AlertsArgs, AlertsCommand, HealthArgs, ServeArgs, WatchArgs};
 pub use crate::args_download::DownloadArgs;
-pub use crate::args_settings::{ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, InitArgs};
+pub use crate::args_expire::ExpireArgs;
+pub use crate::args_history::{EventsArgs, TrendArgs};
+pub use crate::args_settings::{
+    ConfigArgs, ConfigCommand, ExportArgs, ExportCommand, ExportTo, InitArgs,
+};
+pub use crate::args_throttle::{ThrottleArgs, UnthrottleArgs};
 pub use crate::args_trash::{TrashArgs, TrashCommand};
 pub use crate::args_verify::{HealArgs, VerifyArgs};
 
@@ -122,6 +130,9 @@ pub enum Command {
     /// Remove what a policy no longer wants
     #[command(after_help = crate::help::PRUNE)]
     Prune(PruneArgs),
+    /// Give keys of a Redis a time to live, spread out
+    #[command(after_help = crate::help::EXPIRE)]
+    Expire(ExpireArgs),
     /// Write a plan to read, approve and apply later
     #[command(after_help = crate::help::PLAN)]
     Plan(PlanArgs),
@@ -131,12 +142,39 @@ pub enum Command {
     /// Apply a plan, checking it and each of its items again
     #[command(after_help = crate::help::APPLY)]
     Apply(ApplyArgs),
+    /// Look after the caches: measure, judge, prune, tell
+    #[command(after_help = crate::help::WATCH)]
+    Watch(WatchArgs),
+    /// Watch, and serve metrics, an API and a page over HTTP
+    #[command(after_help = crate::help::SERVE)]
+    Serve(ServeArgs),
+    /// Show what fires
+    #[command(after_help = crate::help::ALERTS)]
+    Alerts(AlertsArgs),
+    /// Show the plans that wait for an approval
+    #[command(after_help = crate::help::PLANS)]
+    Plans,
+    /// Judge how well each cache is, with a reason for every point lost
+    #[command(after_help = crate::help::HEALTH)]
+    Health(HealthArgs),
     /// Say why a Redis is in the state that it is in, and what to do about it
     #[command(after_help = crate::help::AUDIT)]
     Audit(AuditArgs),
     /// Show a Redis' slow commands by pattern, who sends them, and the way out
     #[command(after_help = crate::help::SLOWLOG)]
     Slowlog(SlowlogArgs),
+    /// Limit a user, a client or long scripts of a Redis for a time
+    #[command(after_help = crate::help::THROTTLE)]
+    Throttle(ThrottleArgs),
+    /// End such a limit now
+    #[command(after_help = crate::help::UNTHROTTLE)]
+    Unthrottle(UnthrottleArgs),
+    /// Show how fast caches grow, how sure that is, and when they are full
+    #[command(after_help = crate::help::TREND)]
+    Trend(TrendArgs),
+    /// Show what happened: cleanups, alerts, and what larder did by itself
+    #[command(after_help = crate::help::EVENTS)]
+    Events(EventsArgs),
     /// Hold every byte of the caches against what it should be
     #[command(after_help = crate::help::VERIFY)]
     Verify(VerifyArgs),
@@ -207,16 +245,34 @@ pub struct SlowlogArgs {
 
 /// A key of `larder du --by`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByArg(pub larder_engine::report::By);
+pub enum ByArg {
+    /// Of Go's caches.
+    Go(By),
+    /// Of a Redis.
+    Keys(KeysBy),
+}
+
+impl ByArg {
+    /// The name a person types.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Go(by) => by.name(),
+            Self::Keys(by) => by.name(),
+        }
+    }
+}
 
 impl ValueEnum for ByArg {
     fn value_variants<'a>() -> &'a [Self] {
-        use larder_engine::report::By;
-        const VARIANTS: [ByArg; By::ALL.len()] = {
-            let mut all = [ByArg(By::Kind); By::ALL.len()];
+        const VARIANTS: [ByArg; By::ALL.len() + KeysBy::ALL.len()] = {
+            let mut all = [ByArg::Go(By::Kind); By::ALL.len() + KeysBy::ALL.len()];
             let mut i = 0;
             while i < all.len() {
-                all[i] = ByArg(By::ALL[i]);
+                all[i] = if i < By::ALL.len() {
+                    ByArg::Go(By::ALL[i])
+                } else {
+                    ByArg::Keys(KeysBy::ALL[i - By::ALL.len()])
+                };
                 i += 1;
             }
             all
@@ -225,7 +281,7 @@ impl ValueEnum for ByArg {
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.0.name()))
+        Some(clap::builder::PossibleValue::new(self.name()))
     }
 }
 

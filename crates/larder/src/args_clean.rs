@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use larder_core::size::{BadSize, parse_size};
 use larder_core::time::{BadDuration, parse_duration};
 
+use crate::args_expire::ExpiryArgs;
 use crate::args_keys::{KeysArgs, PaceArgs};
 
 /// What every removing command takes.
@@ -76,6 +77,19 @@ pub struct PolicyArgs {
     pub protect: Option<Duration>,
 }
 
+impl PolicyArgs {
+    /// Whether any of these was typed.
+    pub fn any(&self) -> bool {
+        self.max_size.is_some()
+            || self.max_age.is_some()
+            || !self.keep_used.is_empty()
+            || self.keep_versions.is_some()
+            || self.orphans
+            || self.waste
+            || self.protect.is_some()
+    }
+}
+
 /// `larder clean`.
 #[derive(Clone, Debug, Args)]
 pub struct CleanArgs {
@@ -105,6 +119,9 @@ pub struct PruneArgs {
     /// What should go and stay.
     #[command(flatten)]
     pub policy: PolicyArgs,
+    /// How gently.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// How.
     #[command(flatten)]
     pub remove: RemoveArgs,
@@ -139,6 +156,21 @@ pub enum PlanCommand {
         #[command(flatten)]
         keys: KeysArgs,
     },
+    /// Plan to give keys of a Redis a time to live
+    Expire {
+        /// The Redis: redis:NAME of the settings, or a URL without a password
+        #[arg(value_name = "REDIS", required = true)]
+        caches: Vec<String>,
+        /// Count every key, however many there are
+        #[arg(long)]
+        count: bool,
+        /// How long.
+        #[command(flatten)]
+        expiry: ExpiryArgs,
+        /// Which keys.
+        #[command(flatten)]
+        keys: KeysArgs,
+    },
     /// Plan to remove what a policy no longer wants
     Prune {
         /// Caches to prune; go when none is named
@@ -153,8 +185,8 @@ pub enum PlanCommand {
 /// `larder approve`.
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// The plan
-    #[arg(value_name = "FILE")]
+    /// The plan: its file, or the id of one that waits
+    #[arg(value_name = "PLAN")]
     pub file: PathBuf,
     /// Approve without asking
     #[arg(short, long)]
@@ -164,8 +196,8 @@ pub struct ApproveArgs {
 /// `larder apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// The plan
-    #[arg(value_name = "FILE")]
+    /// The plan: its file, or the id of one that waits
+    #[arg(value_name = "PLAN")]
     pub file: PathBuf,
     /// How gently.
     #[command(flatten)]

@@ -27,7 +27,7 @@ pub struct KeysArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub idle: Option<Duration>,
     /// Without a time to live
-    #[arg(long)]
+    #[arg(long, visible_alias = "only-persistent")]
     pub persistent: bool,
     /// That are certainly this old: Redis keeps no age, so nobody touched them for as long
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -54,10 +54,10 @@ pub struct PaceArgs {
     /// Count every key for the preview, however many there are
     #[arg(long)]
     pub count: bool,
-    /// Keep what goes, for larder trash restore
+    /// Keep what was there, for larder trash restore
     #[arg(long, overrides_with = "no_backup")]
     backup: bool,
-    /// Keep nothing of what goes
+    /// Keep nothing of it
     #[arg(long, overrides_with = "backup")]
     no_backup: bool,
     /// Go on where the last run was interrupted
@@ -104,7 +104,8 @@ impl KeysArgs {
 
     /// The keys that are meant; `verb` is what is to be done with them.
     pub fn selection(&self, verb: &str) -> Result<KeySelection, CliError> {
-        let hint = format!("larder {verb} redis:NAME --match 'temp:*'");
+        let more = if verb.ends_with("expire") { " --ttl 24h" } else { "" };
+        let hint = format!("larder {verb} redis:NAME --match 'temp:*'{more}");
         let Some(pattern) = &self.pattern else {
             let what = format!("{verb} of a Redis needs a pattern: which keys?");
             return Err(CliError::usage(what).hint(hint));
@@ -113,10 +114,7 @@ impl KeysArgs {
             let what = "the pattern is empty, which matches only the key without a name";
             return Err(CliError::usage(what).hint(hint));
         }
-        if let Some(kind) = self.kind.as_deref().filter(|kind| !TYPES.contains(kind)) {
-            let what = format!("there is no type {kind:?}; types are {}", TYPES.join(", "));
-            return Err(CliError::usage(what));
-        }
+        check_type(self.kind.as_deref())?;
         Ok(KeySelection {
             pattern: bytes(pattern),
             exclude: self.exclude.iter().map(bytes).collect(),
@@ -126,6 +124,17 @@ impl KeysArgs {
             older_than: self.older_than,
             larger_than: self.larger_than,
         })
+    }
+}
+
+/// A type of which no key is would take none, which is hardly what was meant.
+pub(crate) fn check_type(kind: Option<&str>) -> Result<(), CliError> {
+    match kind.filter(|kind| !TYPES.contains(kind)) {
+        None => Ok(()),
+        Some(kind) => {
+            let what = format!("there is no type {kind:?}; types are {}", TYPES.join(", "));
+            Err(CliError::usage(what))
+        }
     }
 }
 

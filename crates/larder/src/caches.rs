@@ -45,8 +45,9 @@ fn unknown(name: &str) -> CliError {
     if is_redis(name) {
         let shown = if name.contains("://") { "a Redis URL" } else { name };
         let what = format!("this looks at Go's caches only, and {shown} is none");
-        return CliError::usage(what)
-            .hint("of a Redis there are larder status, clean --match, audit and slowlog");
+        return CliError::usage(what).hint(
+            "of a Redis there are larder status, du, clean, expire, prune, audit and slowlog",
+        );
     }
     let names = CacheKind::ALL.iter().map(|kind| kind.name()).chain(["go"]);
     let guess = nearest(name, names).or_else(|| synonym(name));

@@ -1,5 +1,6 @@
 //! One file a command: it parses, calls and renders. This page sends each to its own.
 
+mod alerts;
 mod apply;
 mod approve;
 mod audit;
@@ -9,16 +10,25 @@ mod config;
 mod config_set;
 mod download;
 mod du;
+mod events;
+mod expire;
 mod export;
 mod heal;
+mod health;
 mod init;
 mod man;
 mod plan;
+mod plans;
 mod prune;
 mod slowlog;
 mod status;
+mod throttle;
+mod throttle_others;
 mod trash;
+mod trend;
+mod unthrottle;
 mod verify;
+mod watch;
 
 use std::path::Path;
 
@@ -35,13 +45,23 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
     match cli.command {
         None | Some(Command::Status) => status::run(&context()?),
         Some(Command::Du(args)) => du::run(&context()?, &args),
+        Some(Command::Watch(args)) => watch::watch(global, printer, &args),
+        Some(Command::Serve(args)) => watch::serve(global, printer, &args),
+        Some(Command::Alerts(args)) => alerts::run(&context()?, &args),
+        Some(Command::Plans) => plans::run(&context()?),
+        Some(Command::Health(args)) => health::run(&context()?, &args),
         Some(Command::Audit(args)) => audit::run(&context()?, &args),
         Some(Command::Slowlog(args)) => slowlog::run(&context()?, &args),
+        Some(Command::Throttle(args)) => throttle::run(&context()?, &args),
+        Some(Command::Unthrottle(args)) => unthrottle::run(&context()?, &args),
         Some(Command::Clean(args)) => clean::run(&context()?, &args),
+        Some(Command::Expire(args)) => expire::run(&context()?, &args),
         Some(Command::Prune(args)) => prune::run(&context()?, &args),
         Some(Command::Plan(args)) => plan::run(&context()?, &args),
         Some(Command::Approve(args)) => approve::run(&context()?, &args),
         Some(Command::Apply(args)) => apply::run(&context()?, &args),
+        Some(Command::Trend(args)) => trend::run(&context()?, &args),
+        Some(Command::Events(args)) => events::run(&context()?, &args),
         Some(Command::Verify(args)) => verify::run(&context()?, &args),
         Some(Command::Heal(args)) => heal::run(&context()?, &args),
         Some(Command::Download(args)) => download::run(&context()?, &args),
@@ -53,7 +73,7 @@ pub fn dispatch(cli: Cli, printer: &Printer, request: Vec<String>) -> Result<Exi
             ConfigCommand::Path => Ok(config::path(global, printer)),
             ConfigCommand::Set { key, values } => config_set::run(global, printer, &key, &values),
         },
-        Some(Command::Export(args)) => export::run(printer, &args),
+        Some(Command::Export(args)) => export::run(printer, &args, context),
         Some(Command::Completions(args)) => Ok(completions::run(printer, &args)),
         Some(Command::Man(args)) => man::run(printer, &args),
     }

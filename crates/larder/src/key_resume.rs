@@ -1,33 +1,39 @@
-//! Where an interrupted clean of a Redis goes on: a file in the state folder for each Redis.
+//! Where interrupted work on a Redis goes on: a file in the state folder for each Redis.
+//!
+//! It holds the plan as its own file said, with its approval, so that what goes on is what was
+//! approved: an edit of the file is seen as an edit of the plan would be.
 
 use std::path::{Path, PathBuf};
 
-use larder_core::KeysItem;
 use larder_redis::Stopped;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::exit::{CliError, Exit};
 use crate::redis_target::RedisTarget;
-use crate::wire_keys::WireKeys;
 
-const SCHEMA: &str = "larder/resume/1";
+const SCHEMA: &str = "larder/resume/2";
 
 /// What was being done, and how far it had got.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ResumeFile {
-    pub plan_id: String,
-    pub item: KeysItem,
-    pub nodes: Vec<Stopped>,
+    /// The plan.
+    pub document: Value,
+    /// By the index of the plan's item, where each node is.
+    pub items: Vec<(usize, Vec<Stopped>)>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct WireResume {
     schema: String,
-    plan_id: String,
-    cache: String,
-    reason: String,
-    keys: WireKeys,
+    plan: Value,
+    items: Vec<WireItem>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireItem {
+    item: usize,
     nodes: Vec<WireStopped>,
 }
 
@@ -36,15 +42,29 @@ struct WireStopped {
     node: String,
     run_id: String,
     cursor: Option<u64>,
-    removed: u64,
+    changed: u64,
+    begun_ms: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    slots: Vec<(u16, u16)>,
 }
 
 impl ResumeFile {
+    /// Where the nodes of an item are.
+    pub(crate) fn of(&self, item: usize) -> &[Stopped] {
+        self.items.iter().find(|(index, _)| *index == item).map_or(&[], |(_, nodes)| nodes)
+    }
+
     /// Takes in where a node is.
-    pub(crate) fn put(&mut self, stopped: Stopped) {
-        match self.nodes.iter_mut().find(|node| node.node == stopped.node) {
+    pub(crate) fn put(&mut self, item: usize, stopped: Stopped) {
+        let at = self.items.iter().position(|(index, _)| *index == item);
+        let at = at.unwrap_or_else(|| {
+            self.items.push((item, Vec::new()));
+            self.items.len() - 1
+        });
+        let nodes = &mut self.items[at].1;
+        match nodes.iter_mut().find(|node| node.node == stopped.node) {
             Some(node) => *node = stopped,
-            None => self.nodes.push(stopped),
+            None => nodes.push(stopped),
         }
     }
 }
@@ -67,8 +87,8 @@ pub(crate) fn read(state: &Path, target: &RedisTarget) -> Result<ResumeFile, Cli
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let what = format!("no clean of {} was interrupted", target.cache);
-            return Err(CliError::usage(what).hint("begin one: larder clean … --match …"));
+            let what = format!("no work on {} was interrupted", target.cache);
+            return Err(CliError::usage(what).hint("begin it, with --match and what else is meant"));
         }
         Err(error) => return Err(CliError::io("read", &path, &error).with_exit(Exit::Usage)),
     };
@@ -77,17 +97,17 @@ pub(crate) fn read(state: &Path, target: &RedisTarget) -> Result<ResumeFile, Cli
     if wire.schema != SCHEMA {
         return Err(bad(format!("it is a {}, which this larder does not know", wire.schema)));
     }
-    let nodes = wire.nodes.into_iter().map(|node| Stopped {
+    let stopped = |node: WireStopped| Stopped {
         node: node.node,
         run_id: node.run_id,
         cursor: node.cursor,
-        removed: node.removed,
-    });
-    Ok(ResumeFile {
-        plan_id: wire.plan_id,
-        item: wire.keys.item(&wire.cache, &wire.reason).map_err(bad)?,
-        nodes: nodes.collect(),
-    })
+        changed: node.changed,
+        begun: node.begun_ms,
+        slots: node.slots,
+    };
+    let items = wire.items.into_iter();
+    let items = items.map(|item| (item.item, item.nodes.into_iter().map(stopped).collect()));
+    Ok(ResumeFile { document: wire.plan, items: items.collect() })
 }
 
 /// Writes it whole.
@@ -95,19 +115,21 @@ pub(crate) fn write(path: &Path, file: &ResumeFile) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let nodes = file.nodes.iter().map(|node| WireStopped {
+    let stopped = |node: &Stopped| WireStopped {
         node: node.node.clone(),
         run_id: node.run_id.clone(),
         cursor: node.cursor,
-        removed: node.removed,
-    });
+        changed: node.changed,
+        begun_ms: node.begun,
+        slots: node.slots.clone(),
+    };
+    let items = file.items.iter();
+    let items = items
+        .map(|(item, nodes)| WireItem { item: *item, nodes: nodes.iter().map(stopped).collect() });
     let wire = WireResume {
         schema: SCHEMA.to_owned(),
-        plan_id: file.plan_id.clone(),
-        cache: file.item.cache.clone(),
-        reason: file.item.reason.to_string(),
-        keys: WireKeys::from(&file.item),
-        nodes: nodes.collect(),
+        plan: file.document.clone(),
+        items: items.collect(),
     };
     larder_fs::write_atomic(path, crate::wire_plan::file_text(&wire).as_bytes())
 }

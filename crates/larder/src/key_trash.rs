@@ -1,27 +1,27 @@
-//! Removed keys in the trash: a file each in the state folder, since a Redis has no folder of its
-//! own to lie beside.
+//! Removed keys and earlier times to live in the trash: a file for each run over a Redis in the
+//! state folder, since a Redis has no folder of its own to lie beside.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder_core::{Size, Time};
+use larder_core::{KeyChange, KeysItem, Size, Time};
 use larder_redis::undo_file::UndoFileError;
 use larder_redis::{
-    Deployment, Info, KeysRestored, Link, RestoreError, UndoHeader, UndoReader, UndoStore,
-    restore_keys,
+    Deployment, Info, KeysRestored, Link, RedisError, RestoreError, UndoHeader, UndoReader,
+    UndoStore, restore_keys,
 };
 
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
+use crate::key_plan::Prepared;
 use crate::redis_target::{self, RedisTarget};
 use crate::wire_trash::TrashLine;
 
-/// A file of removed keys.
+/// A file of removed keys, or of earlier times to live.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyEntry {
     pub header: UndoHeader,
-    /// `None` where it was not written to its end.
-    pub keys: Option<u64>,
+    pub keys: u64,
     pub bytes: u64,
     pub path: PathBuf,
 }
@@ -39,7 +39,8 @@ impl KeyEntry {
             cache: self.header.cache.clone(),
             created_at: self.created_at(),
             size: Size::new(1, self.bytes, self.bytes),
-            keys: Some(self.keys.unwrap_or(0)),
+            keys: Some(self.keys),
+            ttls: self.header.ttls,
             expires_at: self.created_at().plus(keep),
         }
     }
@@ -58,19 +59,20 @@ pub(crate) struct Keeping {
 }
 
 impl Keeping {
-    /// Begins one, once it is sure that `estimated` bytes have their place.
+    /// Begins one for the items of one Redis, once it is sure that what they keep has its place.
     pub(crate) fn begin(
         state: &Path,
-        target: &RedisTarget,
-        deployment: &Deployment,
+        items: &[&Prepared],
         plan_id: &str,
-        estimated: u64,
     ) -> Result<Self, CliError> {
+        let first = items[0];
+        let target = &first.target;
         let folder = folder(state);
         std::fs::create_dir_all(&folder)
             .map_err(|error| CliError::io("make the folder", &folder, &error))?;
+        let estimated = items.iter().map(|one| takes(&one.item)).sum();
         fits(target, &folder, estimated)?;
-        let node = deployment.nodes.first().ok_or_else(|| {
+        let node = first.deployment.nodes.first().ok_or_else(|| {
             CliError::new(Exit::Unreachable, format!("{} has no server", target.cache))
         })?;
         let info = Link::open(&node.endpoint, "backup")
@@ -82,6 +84,7 @@ impl Keeping {
             cache: target.cache.clone(),
             url: target.endpoint.url(),
             plan_id: plan_id.to_owned(),
+            ttls: items.iter().all(|one| matches!(one.item.change, KeyChange::Expire(_))),
             created_at: larder_fs::now().unix_nanos(),
             larder: env!("CARGO_PKG_VERSION").to_owned(),
         };
@@ -103,6 +106,15 @@ impl Keeping {
         let named = self.path.with_file_name(format!("{}-{keys}.keys", self.id));
         std::fs::rename(&self.path, named).map_err(|error| failed(&error))?;
         Ok(Some((self.id, bytes)))
+    }
+}
+
+/// About how many bytes an item's undo takes: of a time to live, a short record.
+fn takes(item: &KeysItem) -> u64 {
+    const RECORD: u64 = 64;
+    match item.change {
+        KeyChange::Remove => item.estimated_bytes,
+        KeyChange::Expire(_) => item.keys.saturating_mul(RECORD),
     }
 }
 
@@ -137,9 +149,14 @@ pub(crate) fn list(state: &Path) -> Vec<KeyEntry> {
             let path = file.path();
             let stem = path.file_stem()?.to_str()?.to_owned();
             let reader = UndoReader::open(&path).ok()?;
+            let header = reader.header().clone();
             Some(KeyEntry {
-                header: reader.header().clone(),
-                keys: stem.split_once('-').and_then(|(_, keys)| keys.parse().ok()),
+                header,
+                // One that was not written to its end has its keys counted.
+                keys: stem
+                    .split_once('-')
+                    .and_then(|(_, keys)| keys.parse().ok())
+                    .unwrap_or_else(|| reader.count()),
                 bytes: file.metadata().ok()?.len(),
                 path,
             })
@@ -186,11 +203,27 @@ pub(crate) fn restore(
     let restored = restored.map_err(|error| match &error {
         RestoreError::Redis(error) => redis_target::failed(error),
         RestoreError::File(error) => damaged(error),
-        RestoreError::NoNode(_) => CliError::new(Exit::Partly, error.to_string()),
     })?;
+    if let Some(error) = &restored.stopped
+        && restored.restored + restored.expired + restored.gone == 0
+    {
+        return Err(broke_off(error));
+    }
     if restored.complete() {
         larder_fs::forget_file(&entry.path)
             .map_err(|error| CliError::io("remove", &entry.path, &error))?;
     }
     Ok(restored)
 }
+
+/// Why nothing came back.
+fn broke_off(error: &RedisError) -> CliError {
+    let failed = redis_target::failed(error);
+    match error {
+        RedisError::OutOfMemory { .. } => failed.with_exit(Exit::Partly).hint(FULL),
+        _ => failed,
+    }
+}
+
+/// What to do about a server that is out of memory.
+pub(crate) const FULL: &str = "free memory there or raise its maxmemory, then run this again: what is kept stays in the trash";

@@ -3,9 +3,9 @@
 //! Colour and width are settled here once. A reader of stdout that goes away ends the output
 //! quietly and never the work: what is being removed is removed to its end and counted.
 
-use std::cell::Cell;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use larder_core::Time;
@@ -53,7 +53,7 @@ pub struct Printer {
     verbose: bool,
     no_input: bool,
     /// The first error on stdout; a closed pipe is one that nobody wants to hear of.
-    failed: Cell<Option<io::ErrorKind>>,
+    failed: OnceLock<io::ErrorKind>,
 }
 
 impl Printer {
@@ -66,7 +66,7 @@ impl Printer {
         };
         choice.write_global();
         let GlobalArgs { json, quiet, verbose, no_input, .. } = *global;
-        Self { json, quiet, verbose, no_input, failed: Cell::new(None) }
+        Self { json, quiet, verbose, no_input, failed: OnceLock::new() }
     }
 
     /// Whether a JSON document is the answer.
@@ -186,9 +186,9 @@ impl Printer {
     }
 
     fn wrote(&self, result: io::Result<()>) {
-        if let (Err(error), None) = (result.and_then(|()| io::stdout().flush()), self.failed.get())
-        {
-            self.failed.set(Some(error.kind()));
+        if let Err(error) = result.and_then(|()| io::stdout().flush()) {
+            // The first failure counts.
+            let _ = self.failed.set(error.kind());
         }
     }
 }
@@ -215,7 +215,9 @@ mod tests {
     fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
         let end = |kind| {
             let printer = Printer::new(&GlobalArgs::default());
-            printer.failed.set(kind);
+            if let Some(kind) = kind {
+                printer.failed.set(kind).unwrap();
+            }
             printer.finish(Exit::Done)
         };
         assert_eq!(end(None), Exit::Done);

@@ -1,4 +1,4 @@
-//! What cleaning a Redis shows meanwhile: keys, rate, what others feel, time left.
+//! What changing keys of a Redis shows meanwhile: keys, rate, what others feel, time left.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ const REFRESH: Duration = Duration::from_millis(100);
 pub(crate) struct KeysProgress(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
 
 impl KeysProgress {
-    /// Begins; about `expected` keys go.
+    /// Begins; about `expected` keys are changed.
     pub(crate) fn start(printer: &Printer, work: &Arc<Work>, expected: u64) -> Self {
         if !printer.shows_progress() {
             return Self(None);
@@ -51,7 +51,7 @@ fn show(wait: &mpsc::Receiver<()>, work: &Work, expected: u64) {
     }
     let started = Instant::now();
     while wait.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
-        bar.set_position(work.removed.load(Ordering::Relaxed).min(expected));
+        bar.set_position(work.changed.load(Ordering::Relaxed).min(expected));
         bar.set_message(line(work, expected, started.elapsed()));
         bar.tick();
     }
@@ -60,24 +60,24 @@ fn show(wait: &mpsc::Receiver<()>, work: &Work, expected: u64) {
 
 /// `251 k of 412 k   38 k/s   others feel 0.4 ms (idle 0.3 ms)   4 s left`.
 fn line(work: &Work, expected: u64, spent: Duration) -> String {
-    let removed = work.removed.load(Ordering::Relaxed);
+    let changed = work.changed.load(Ordering::Relaxed);
     let micros = |counter: u64| millis(Duration::from_micros(counter));
     let felt = micros(work.felt_micros.load(Ordering::Relaxed));
     let idle = micros(work.idle_micros.load(Ordering::Relaxed));
-    let of = format!("{} of {}", short_count(removed), short_count(expected.max(removed)));
+    let of = format!("{} of {}", short_count(changed), short_count(expected.max(changed)));
     let others = format!("others feel {felt} (idle {idle})");
     if work.stopped() {
         return format!("{of}   stopping");
     }
     // Before the first page there is nothing to say of the pace.
-    if removed == 0 && work.waiting.load(Ordering::Relaxed) == 0 {
+    if changed == 0 && work.waiting.load(Ordering::Relaxed) == 0 {
         return of;
     }
     if work.waiting.load(Ordering::Relaxed) > 0 {
         return format!("{of}   {others}   too busy, waiting");
     }
-    let rate = removed as f64 / spent.as_secs_f64().max(0.001);
-    let left = expected.saturating_sub(removed) as f64 / rate.max(1.0);
+    let rate = changed as f64 / spent.as_secs_f64().max(0.001);
+    let left = expected.saturating_sub(changed) as f64 / rate.max(1.0);
     let left = Age(Duration::from_secs_f64(left.min(1e9)));
     format!("{of}   {}/s   {others}   {left} left", short_count(crate::key_removal::whole(rate)))
 }

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::settings_keys::nearest;
 use crate::settings_redis::RedisSettings;
+use crate::throttles;
 
 /// A Redis to work on.
 #[derive(Clone, Debug)]
@@ -37,8 +38,15 @@ pub fn is_redis(name: &str) -> bool {
     name.starts_with("redis:") || name.contains("://")
 }
 
-/// The Redis of this name or URL.
+/// The Redis of this name or URL; a limit there that a larder left behind is undone first.
 pub fn find(context: &Context<'_>, name: &str) -> Result<RedisTarget, CliError> {
+    let target = locate(context, name)?;
+    throttles::settle(context, &target);
+    Ok(target)
+}
+
+/// The Redis of this name or URL.
+pub(crate) fn locate(context: &Context<'_>, name: &str) -> Result<RedisTarget, CliError> {
     let all = &context.settings().redis;
     let Some(short) = name.strip_prefix("redis:").filter(|rest| !rest.starts_with("//")) else {
         return of_url(context, name);
@@ -61,11 +69,14 @@ pub fn find(context: &Context<'_>, name: &str) -> Result<RedisTarget, CliError> 
     }
 }
 
-/// Every Redis that the settings name.
+/// Every Redis that the settings name; limits there that a larder left behind are undone first.
 pub fn configured(context: &Context<'_>) -> Vec<Result<RedisTarget, (String, CliError)>> {
     let all = context.settings().redis.iter();
     all.map(|redis| {
-        of_settings(context, redis).map_err(|error| (format!("redis:{}", redis.name), error))
+        let target = of_settings(context, redis);
+        target
+            .inspect(|target| throttles::settle(context, target))
+            .map_err(|error| (format!("redis:{}", redis.name), error))
     })
     .collect()
 }
@@ -140,6 +151,12 @@ pub fn failed(error: &RedisError) -> CliError {
         RedisError::TimedOut { within, .. } => CliError::new(Exit::Unreachable, what).hint(
             format!("it hangs, or needs more than {}: timeout in [redis.NAME]", seconds(*within)),
         ),
+        RedisError::OutOfMemory { .. } => CliError::new(Exit::Partly, what),
+        RedisError::Tls { .. } => CliError::new(Exit::Unreachable, what).hint(
+            "in [redis.NAME] ca-file names whom to trust, cert-file and key-file are our own",
+        ),
+        RedisError::Busy { .. } => CliError::new(Exit::Unreachable, what)
+            .hint("larder throttle redis:NAME --scripts --for 1m ends it, if it has not written"),
         RedisError::ReadOnly { .. } => {
             CliError::refused(what).hint("a replica takes no writes: name its master")
         }

@@ -15,7 +15,7 @@ use crate::render_outcome::{self, Around};
 use crate::wire_download::DownloadDoc;
 use crate::wire_outcome::OutcomeDoc;
 use crate::wire_plan::PlanDoc;
-use crate::{bridge, commands, render_download, render_plan};
+use crate::{bridge, commands, history_keep, render_download, render_plan};
 
 /// Runs a request, or with `-n` shows what it would do.
 pub(crate) fn run(
@@ -74,7 +74,9 @@ pub(crate) fn run_and_rewarm(
     let cleaned = render_outcome::exit(&acted.outcome);
     trash::expire(&world, &config, &Meter::default());
     let mut doc = OutcomeDoc::from(&acted.outcome);
-    if !context.printer.is_json() {
+    if context.printer.is_json() {
+        history_keep::cleaned(context, &acted.outcome);
+    } else {
         finish(context, (&world, &config), &acted.outcome, "");
     }
     // The cache is another one now.
@@ -106,6 +108,20 @@ pub(crate) fn options(context: &Context<'_>, args: &RemoveArgs, approval: Approv
     Options { trash: context.uses_trash(args), force: args.force, wait: args.wait(), approval }
 }
 
+/// Prunes, and what to say of it.
+pub(crate) fn told(
+    context: &Context<'_>,
+    request: &Request,
+    args: &RemoveArgs,
+) -> Result<(Outcome, String), CliError> {
+    let world = bridge::world(context)?;
+    let config = bridge::config(context);
+    let acted = act(context, (&world, &config), request, args)?;
+    let text = text(context, (&world, &config), &acted.outcome) + &offline(&acted);
+    history_keep::cleaned(context, &acted.outcome);
+    Ok((acted.outcome, text))
+}
+
 /// Shows what was done, and empties what has been in the trash for its time.
 pub(crate) fn finish(
     context: &Context<'_>,
@@ -113,15 +129,19 @@ pub(crate) fn finish(
     outcome: &Outcome,
     more: &str,
 ) -> Exit {
+    let text = text(context, (world, config), outcome) + more;
+    context.printer.show(|| OutcomeDoc::from(outcome), || text);
+    history_keep::cleaned(context, outcome);
+    render_outcome::exit(outcome)
+}
+
+/// What was done, once what has been in the trash for its time is gone.
+fn text(context: &Context<'_>, (world, config): (&World, &Config), outcome: &Outcome) -> String {
     trash::expire(world, config, &Meter::default());
     let disks = status::disks(world);
     let until = outcome.trash_id.as_ref().map(|_| larder_fs::now().plus(config.trash_keep));
     let around = Around { disks: &disks, undo_until: until };
-    context.printer.show(
-        || OutcomeDoc::from(outcome),
-        || render_outcome::outcome(outcome, around, &context.screen()) + more,
-    );
-    render_outcome::exit(outcome)
+    render_outcome::outcome(outcome, around, &context.screen())
 }
 
 /// Whether the given projects still have what they had.

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use larder_core::Severity;
 use larder_redis::Audit;
+use larder_redis::prefixes::PrefixCount;
 
+use crate::key_removal::millis;
 use crate::printer::{BAD, COMMAND, DIM, STRONG, Screen, WARN};
 use crate::table::{Align, Cell, Column, Table};
-use crate::text::{cut, plain, short_count, took, wrapped};
+use crate::text::{NOTHING, cut, grouped, plain, short_count, took, wrapped};
 
 /// The screen.
 pub(crate) fn audit(cache: &str, audit: &Audit, top: usize, screen: &Screen) -> String {
@@ -30,8 +32,13 @@ pub(crate) fn audit(cache: &str, audit: &Audit, top: usize, screen: &Screen) -> 
         if let Some(keys) = finding.keys.filter(|keys| *keys > 1) {
             let _ = write!(said, "; about {} keys", short_count(keys));
         }
-        if let Some(cost) = finding.bytes {
-            let _ = write!(said, "; {}", bytes(cost));
+        // What the sentence tells already is not said again.
+        let cost = finding.bytes.map(bytes).filter(|cost| !finding.evidence.contains(cost));
+        if let Some(cost) = cost {
+            let _ = write!(said, "; {cost}");
+        }
+        if let Some(stall) = finding.stall.filter(|stall| stall.as_micros() >= 100) {
+            let _ = write!(said, "; others wait {}", millis(stall));
         }
         let said = wrapped(&said, 10, screen.width);
         let _ = writeln!(text, "{style}{:<8}{style:#}  {said}", finding.severity.name());
@@ -43,13 +50,15 @@ pub(crate) fn audit(cache: &str, audit: &Audit, top: usize, screen: &Screen) -> 
     text.push('\n');
     text.push_str(&prefixes(audit, top, screen));
     text.push_str(&biggest(audit, screen));
-    for (key, frequency) in audit.hot_keys.iter().take(5) {
-        let _ = writeln!(text, "hot   {}  frequency {frequency} of 255", key.escape_ascii());
-    }
+    text.push_str(&hottest(audit));
     for missing in &audit.missing {
         let _ = writeln!(text, "{WARN}warning{WARN:#}  without {}: {}", missing.what, missing.why);
     }
-    let _ = writeln!(text, "{DIM}Our own look-ups counted as {} hits.{DIM:#}", audit.caused.hits);
+    let hits = grouped(audit.caused.hits);
+    let _ = writeln!(
+        text,
+        "{DIM}Our own look-ups counted as {hits} hits; larder status leaves them out.{DIM:#}"
+    );
     text
 }
 
@@ -68,7 +77,7 @@ fn prefixes(audit: &Audit, top: usize, screen: &Screen) -> String {
             format!("{share:.0} %").into(),
             prefix.escape_ascii().to_string().into(),
             short_count(count.keys).into(),
-            short_count(count.persistent_keys()).into(),
+            persistent(count).into(),
         ]);
     }
     let mut text = table.render(screen.width, DIM);
@@ -84,6 +93,27 @@ fn prefixes(audit: &Audit, top: usize, screen: &Screen) -> String {
     text
 }
 
+fn hottest(audit: &Audit) -> String {
+    let mut text = String::new();
+    for hot in audit.hot_keys.iter().take(5) {
+        let how = match hot.frequency {
+            Some(frequency) => format!("frequency {frequency} of 255"),
+            None => format!("in use at each of {} looks", hot.looks),
+        };
+        let key = hot.key.escape_ascii().to_string();
+        let _ = writeln!(text, "hot  {}  {how}", cut(&key, 60));
+    }
+    if text.is_empty() { text } else { text + "\n" }
+}
+
+/// Unknown where none of them was looked at.
+fn persistent(count: &PrefixCount) -> String {
+    if count.looked == 0 {
+        return NOTHING.to_owned();
+    }
+    short_count(count.persistent_keys())
+}
+
 fn biggest(audit: &Audit, screen: &Screen) -> String {
     let mut table = Table::new(vec![
         Column::new("SIZE", Align::Right),
@@ -97,7 +127,7 @@ fn biggest(audit: &Audit, screen: &Screen) -> String {
             Cell::from(screen.units.show(big.bytes).to_string()),
             cut(&key, 60).into_owned().into(),
             big.kind.clone().into(),
-            big.elements.map_or_else(|| crate::text::NOTHING.to_owned(), short_count).into(),
+            big.elements.map_or_else(|| NOTHING.to_owned(), short_count).into(),
         ]);
     }
     table.render(screen.width, DIM) + "\n"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use larder_core::{Allocated, CacheKind, KeysItem, Plan, PlanItem, Size, Target, Time};
+use larder_core::{Allocated, CacheKind, KeyChange, KeysItem, Plan, PlanItem, Size, Target, Time};
 
 use crate::printer::{COMMAND, Screen};
 use crate::table::{Align, Column, Table};
@@ -27,18 +27,32 @@ pub fn preview(plan: &Plan, screen: &Screen) -> String {
     text
 }
 
-/// Which keys of a Redis would go: what a person has to know to approve it.
+/// What would be done with which keys of a Redis: what a person has to know to approve it.
 fn keys(item: &KeysItem, screen: &Screen) -> String {
-    let head = format!(
-        "Would remove {} of {} at {}, about {}.",
+    let what = format!(
+        "{} of {} at {}, about {}",
         counted(item.keys, "key", "keys"),
         plain(&item.cache),
         plain(&item.url),
         screen.units.show(item.estimated_bytes),
     );
-    let flags = crate::key_removal::flags(&item.selection);
+    let head = match item.change {
+        KeyChange::Remove => format!("Would remove {what}."),
+        KeyChange::Expire(expiry) => {
+            format!("Would give a TTL of {} to {what}.", crate::key_plan::ttl(expiry))
+        }
+    };
+    let flags = crate::key_plan::flags(item);
     format!("{}\n  {}\n", wrapped(&head, 0, screen.width), plain(&flags))
 }
+
+/// The last line of `-n`, by what the plan is about.
+pub fn nothing(plan: &Plan) -> &'static str {
+    let expires = |item: &KeysItem| matches!(item.change, KeyChange::Expire(_));
+    if plan.keys.iter().any(expires) { NOTHING_WAS_CHANGED } else { NOTHING_WAS_REMOVED }
+}
+
+const NOTHING_WAS_CHANGED: &str = "\nNothing was changed. Run without -n to change it.\n";
 
 /// The last line of `-n`.
 pub const NOTHING_WAS_REMOVED: &str = "\nNothing was removed. Run without -n to remove it.\n";
@@ -214,7 +228,7 @@ pub fn kept(plan: &Plan, screen: &Screen) -> String {
 
 /// The command that writes this very request as a plan.
 fn plan_command(request: &[String]) -> Option<String> {
-    let planned = ["clean", "prune"];
+    let planned = ["clean", "prune", "expire"];
     let rest = request.iter().skip_while(|word| !planned.contains(&word.as_str()));
     // Whoever asks `prune mod -n` wants the plan of `prune mod`.
     let own = ["-n", "--dry-run", "-y", "--yes", "--trash", "--no-trash", "--force", "--json"];

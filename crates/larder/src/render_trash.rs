@@ -7,7 +7,7 @@ use larder_fs::Restored;
 use larder_fs::trash::Emptied;
 use larder_redis::KeysRestored;
 
-use crate::printer::{COMMAND, DIM, Screen};
+use crate::printer::{BAD, COMMAND, DIM, Screen};
 use crate::table::{Align, Column, Table};
 use crate::text::{counted, minute, plain, short_count};
 use crate::wire_trash::TrashLine;
@@ -35,7 +35,12 @@ pub fn trash(lines: &[TrashLine], screen: &Screen) -> String {
             plain(&line.cache).into_owned().into(),
             minute(line.created_at).into(),
             minute(line.expires_at).into(),
-            short_count(line.keys.unwrap_or(line.size.files)).into(),
+            format!(
+                "{}{}",
+                short_count(line.keys.unwrap_or(line.size.files)),
+                if line.ttls { " TTLs" } else { "" }
+            )
+            .into(),
         ]);
     }
     let total: Size = lines.iter().map(|line| line.size).sum();
@@ -80,28 +85,47 @@ pub fn restored(id: &str, restored: &Restored, screen: &Screen) -> String {
     text
 }
 
-/// What restoring keys did.
-pub fn keys_restored(id: &str, restored: &KeysRestored, screen: &Screen) -> String {
-    let mut text = format!("Restored {} from {id}.\n", counted(restored.restored, "key", "keys"));
+/// What restoring keys, or with `ttls` their times to live, did.
+pub fn keys_restored(id: &str, ttls: bool, restored: &KeysRestored, screen: &Screen) -> String {
+    let keys = |count: u64| counted(count, "key", "keys");
+    let what = if ttls { "the TTL of " } else { "" };
+    let mut text = format!("Restored {what}{} from {id}.\n", keys(restored.restored));
     if restored.expired > 0 {
-        let _ =
-            writeln!(text, "  {} had ended meanwhile", counted(restored.expired, "key", "keys"));
+        let more = if ttls { " and keep the TTL that they have" } else { "" };
+        let _ = writeln!(text, "  {} had ended meanwhile{more}", keys(restored.expired));
     }
-    if !restored.whole {
+    if restored.gone > 0 {
+        let gone = counted(restored.gone, "key is gone", "keys are gone");
+        let _ = writeln!(text, "  {gone}: nothing is left to give a TTL to");
+    }
+    if !restored.whole && restored.stopped.is_none() {
         let _ = writeln!(text, "  the file was not written to its end; what was in it is back");
     }
+    if let Some(error) = &restored.stopped {
+        let _ = writeln!(text, "{BAD}failed{BAD:#}  {}", plain(&error.to_string()));
+        let _ = writeln!(text, "  The rest is still in the trash: {}.", crate::key_trash::FULL);
+    }
     let shown = if screen.verbose { usize::MAX } else { ROWS };
+    let again = if ttls { "has another TTL since" } else { "exists again" };
     for key in restored.conflicts.iter().take(shown) {
-        let _ = writeln!(text, "  exists again: {}", key.escape_ascii());
+        let _ = writeln!(text, "  {again}: {}", key.escape_ascii());
     }
     for (key, error) in restored.failed.iter().take(shown) {
         let _ = writeln!(text, "  {}: {}", key.escape_ascii(), plain(error));
     }
+    for more in [restored.conflicts.len(), restored.failed.len()] {
+        if more > shown {
+            let _ = writeln!(text, "  … {} more: -v shows them, --json too", more - shown);
+        }
+    }
     if !restored.conflicts.is_empty() {
-        let _ = writeln!(
-            text,
-            "Put these back in place of what is there now: {COMMAND}larder trash restore {id} --replace{COMMAND:#}"
-        );
+        let instead = if ttls {
+            "Put these back all the same"
+        } else {
+            "Put these back in place of what is there now"
+        };
+        let _ =
+            writeln!(text, "{instead}: {COMMAND}larder trash restore {id} --replace{COMMAND:#}");
     }
     text
 }

@@ -1,7 +1,7 @@
 //! Settings, resolved: one typed value for each, and where it comes from.
 //!
 //! Flags count most, then `LARDER_…` variables, then the files in the order of
-//! [`Places::files`], then the defaults of [`KEYS`]. Everything that is wrong anywhere is
+//! [`Places::files`], then the defaults of [`all`]. Everything that is wrong anywhere is
 //! reported together and nothing runs with half of the settings.
 
 use std::ffi::OsString;
@@ -13,14 +13,18 @@ use larder_core::{Allocated, Policy};
 use larder_engine::Profile;
 
 use crate::exit::{CliError, Exit};
+use crate::settings_daemon::{self, DaemonSettings};
 use crate::settings_file::{self, Place, Problem};
-use crate::settings_keys::{Fallback, KEYS, Key, Kind, nearest};
+use crate::settings_history::HistorySettings;
+use crate::settings_keys::{Fallback, Key, Kind, all, nearest};
+use crate::settings_named;
+use crate::settings_notify::{self, NotifySettings};
 use crate::settings_places::{Places, Role};
 use crate::settings_redis::{self, RedisSettings};
 use crate::settings_value::{Value, read_text};
 
 /// Every setting as the engine sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// What kind of machine this is.
     pub profile: Profile,
@@ -46,8 +50,16 @@ pub struct Settings {
     pub trash_keep: Duration,
     /// `plan.max-age`
     pub plan_max_age: Duration,
+    /// `[history]`
+    pub history: HistorySettings,
+    /// `trend.threshold`, bytes a day
+    pub trend_threshold: Option<u64>,
     /// `[redis.NAME]`, by name
     pub redis: Vec<RedisSettings>,
+    /// `[notify.NAME]`, by name
+    pub notify: Vec<NotifySettings>,
+    /// What runs by itself
+    pub daemon: DaemonSettings,
 }
 
 /// Where a value comes from.
@@ -79,7 +91,7 @@ impl std::fmt::Display for Source {
 pub struct Settled {
     /// Which.
     pub key: &'static Key,
-    /// Whose, where several have it: the NAME of `[redis.NAME]`.
+    /// Whose, where several have it: the NAME of `[redis.NAME]` or `[notify.NAME]`.
     pub instance: Option<String>,
     /// Its value.
     pub value: Value,
@@ -99,16 +111,23 @@ pub struct FileSeen {
 }
 
 /// All settings, typed and with their sources.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     /// What the engine sees.
     pub settings: Settings,
-    /// One for each of [`KEYS`], in their order.
+    /// One for each of [`all`], in their order, then those of the named tables.
     pub settled: Vec<Settled>,
     /// The files, the first counting most.
     pub files: Vec<FileSeen>,
     /// Variables that look like a setting's and are none.
     pub warnings: Vec<String>,
+}
+
+impl Settled {
+    /// Whose it is, where it stands in this named table.
+    pub fn instance_of(&self, table: &str) -> Option<&str> {
+        self.instance.as_deref().filter(|_| self.key.table == table)
+    }
 }
 
 /// Where settings come from; tests make their own.
@@ -163,11 +182,8 @@ pub fn resolve(input: &Input) -> Result<Resolved, Vec<Wrong>> {
     for (role, path) in input.places.files(input.config.as_deref()) {
         layers.file(role, path, home);
     }
-    if !layers.wrong.is_empty() {
-        return Err(layers.wrong);
-    }
-    let mut settled: Vec<Settled> = Vec::with_capacity(KEYS.len());
-    for key in KEYS {
+    let mut settled: Vec<Settled> = Vec::with_capacity(all().count());
+    for key in all() {
         let given =
             layers.given.iter().find(|given| given.key == key && given.instance.is_none()).cloned();
         let value = given.unwrap_or_else(|| Settled {
@@ -178,11 +194,37 @@ pub fn resolve(input: &Input) -> Result<Resolved, Vec<Wrong>> {
         });
         settled.push(value);
     }
-    settled.extend(settings_redis::settle(&layers.given));
-    let redis = settings_redis::caches(&settled)
-        .map_err(|wrong| wrong.into_iter().map(Wrong::Elsewhere).collect::<Vec<_>>())?;
-    let settings = Settings { redis, ..Values(&settled).settings() };
+    settled.extend(settings_named::settle(&layers.given));
+    let mut wrong = layers.wrong;
+    let (daemon, unfit) = settings_daemon::typed(&Values(&settled));
+    let redis = settings_redis::caches(&settled);
+    let notify = settings_notify::receivers(&settled);
+    let lacking = [redis.as_ref().err(), notify.as_ref().err()].into_iter().flatten().flatten();
+    // What a table lacks may be the very value that was refused, which has been said.
+    let already = |what: &String| {
+        let table = what.split(['[', ']']).nth(1).unwrap_or_default();
+        wrong.iter().any(|said| said.to_string().contains(&format!("{table}.")))
+    };
+    let lacking: Vec<String> = lacking.filter(|what| !already(what)).cloned().collect();
+    wrong.extend(unfit.into_iter().map(|what| placed(what, &settled)));
+    wrong.extend(lacking.into_iter().map(Wrong::Elsewhere));
+    let (Ok(redis), Ok(notify), true) = (redis, notify, wrong.is_empty()) else {
+        return Err(wrong);
+    };
+    let settings = Values(&settled).settings(redis, notify, daemon);
     Ok(Resolved { settings, settled, files: layers.files, warnings: stray(&input.variables) })
+}
+
+/// Puts the place of the setting that it begins with before what is wrong.
+fn placed(what: String, settled: &[Settled]) -> Wrong {
+    let path = what.split([':', ' ']).next().unwrap_or_default();
+    let setting = settled.iter().find(|s| s.key.path_of(s.instance.as_deref()) == path);
+    match setting.map(|setting| &setting.source) {
+        Some(Source::File(file, place)) => {
+            Wrong::InFile(Problem { file: file.clone(), place: Some(*place), what })
+        }
+        _ => Wrong::Elsewhere(what),
+    }
 }
 
 /// What has been given, what counts most first.
@@ -211,7 +253,7 @@ impl Layers {
     }
 
     fn variables(&mut self, variables: &[(OsString, OsString)], home: Option<&Path>) {
-        for key in KEYS {
+        for key in all() {
             let name = key.variable();
             let found =
                 variables.iter().find(|(n, v)| n.as_os_str() == name.as_str() && !v.is_empty());
@@ -226,7 +268,7 @@ impl Layers {
         }
         for (name, text) in variables {
             let Some(name) = name.to_str() else { continue };
-            let Some((key, instance)) = settings_redis::of_variable(name) else { continue };
+            let Some((key, instance)) = settings_named::of_variable(name) else { continue };
             match read_variable(key.kind, text, home) {
                 Ok(value) => {
                     let source = Source::Variable(name.to_owned());
@@ -277,12 +319,11 @@ fn read_variable(kind: Kind, text: &OsString, home: Option<&Path>) -> Result<Val
 
 /// Variables that no setting has, yet one nearly does: likely slips.
 fn stray(variables: &[(OsString, OsString)]) -> Vec<String> {
-    let known: Vec<String> =
-        KEYS.iter().map(Key::variable).chain(["LARDER_CONFIG".to_owned()]).collect();
+    let known: Vec<String> = all().map(Key::variable).chain(["LARDER_CONFIG".to_owned()]).collect();
     let names = variables.iter().filter_map(|(name, _)| name.to_str());
     names
         .filter(|name| name.starts_with("LARDER_") && !known.iter().any(|k| k == name))
-        .filter(|name| settings_redis::of_variable(name).is_none())
+        .filter(|name| settings_named::of_variable(name).is_none())
         .filter_map(|name| {
             let near = nearest_variable(name, &known)?;
             Some(format!("${name} is not a setting; did you mean {near}?"))
@@ -304,6 +345,7 @@ fn default(key: &Key, settled: &[Settled], places: &Places) -> Value {
     let values = Values(settled);
     match key.default {
         Fallback::Off => Value::Off,
+        Fallback::Empty if key.kind == Kind::Texts => Value::Texts(Vec::new()),
         Fallback::Empty => Value::Folders(Vec::new()),
         Fallback::WithRoots => Value::Bool(!values.folders("roots").is_empty()),
         Fallback::InProduction => Value::Bool(values.word("profile") == "production"),
@@ -314,43 +356,64 @@ fn default(key: &Key, settled: &[Settled], places: &Places) -> Value {
 }
 
 /// Typed look-ups; a value of another kind reads as none, which a test of this file excludes.
-struct Values<'a>(&'a [Settled]);
+pub(crate) struct Values<'a>(&'a [Settled]);
 
 impl Values<'_> {
-    fn get(&self, path: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Value> {
         let key = Key::find(path)?;
         self.0.iter().find(|settled| settled.key == key).map(|settled| &settled.value)
     }
 
-    fn size(&self, path: &str) -> Option<Allocated> {
+    pub(crate) fn size(&self, path: &str) -> Option<Allocated> {
         match self.get(path) {
             Some(Value::Size(bytes)) => Some(Allocated(*bytes)),
             _ => None,
         }
     }
 
-    fn duration(&self, path: &str) -> Option<Duration> {
+    pub(crate) fn duration(&self, path: &str) -> Option<Duration> {
         match self.get(path) {
             Some(Value::Duration(duration)) => Some(*duration),
             _ => None,
         }
     }
 
-    fn count(&self, path: &str) -> Option<u32> {
+    pub(crate) fn count(&self, path: &str) -> Option<u32> {
         match self.get(path) {
             Some(Value::Count(count)) => Some(*count),
             _ => None,
         }
     }
 
-    fn on(&self, path: &str) -> bool {
+    pub(crate) fn on(&self, path: &str) -> bool {
         matches!(self.get(path), Some(Value::Bool(true)))
     }
 
-    fn word(&self, path: &str) -> &'static str {
+    pub(crate) fn word(&self, path: &str) -> &'static str {
         match self.get(path) {
             Some(Value::Word(word)) => word,
             _ => "",
+        }
+    }
+
+    pub(crate) fn text(&self, path: &str) -> Option<String> {
+        match self.get(path) {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn texts(&self, path: &str) -> Vec<String> {
+        match self.get(path) {
+            Some(Value::Texts(texts)) => texts.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn file(&self, path: &str) -> Option<PathBuf> {
+        match self.get(path) {
+            Some(Value::File(path)) => Some(path.clone()),
+            _ => None,
         }
     }
 
@@ -373,7 +436,12 @@ impl Values<'_> {
         }
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(
+        &self,
+        redis: Vec<RedisSettings>,
+        notify: Vec<NotifySettings>,
+        daemon: DaemonSettings,
+    ) -> Settings {
         Settings {
             profile: match self.word("profile") {
                 "production" => Profile::Production,
@@ -396,7 +464,11 @@ impl Values<'_> {
             trash: self.on("trash.on"),
             trash_keep: self.duration("trash.keep").unwrap_or(Duration::from_hours(7 * 24)),
             plan_max_age: self.duration("plan.max-age").unwrap_or(Duration::from_hours(24)),
-            redis: Vec::new(),
+            history: HistorySettings::of(self),
+            trend_threshold: self.size("trend.threshold").map(|size| size.0),
+            redis,
+            notify,
+            daemon,
         }
     }
 }

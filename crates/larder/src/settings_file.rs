@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::settings_keys::{KEYS, Key, Kind, nearest};
-use crate::settings_redis::{self, NAMED};
+use crate::settings_keys::{Key, Kind, all, nearest};
+use crate::settings_named::{TABLES, check_name, keys_of};
+use crate::settings_redis;
 use crate::settings_value::{Value, read_folder, read_text};
 
 /// A line and column, both from 1; columns count characters.
@@ -48,7 +49,7 @@ impl std::fmt::Display for Problem {
 pub struct Given {
     /// Which setting.
     pub key: &'static Key,
-    /// Whose, where several have it: the NAME of `[redis.NAME]`.
+    /// Whose, where several have it: the NAME of `[redis.NAME]` or `[notify.NAME]`.
     pub instance: Option<String>,
     /// Its value.
     pub value: Value,
@@ -99,13 +100,13 @@ impl Reader<'_> {
             }
             let typed = key.get_ref().as_ref();
             match (name, value.get_ref()) {
-                ("", DeValue::Table(inner)) if typed == settings_redis::TABLE => self.redis(inner),
+                ("", DeValue::Table(inner)) if keys_of(typed).is_some() => self.named(typed, inner),
                 ("", DeValue::Table(inner)) if is_table(typed) => self.table(typed, inner),
                 ("", _) if is_table(typed) => {
                     let what = format!("expected a table: [{typed}], found {}", found(value));
                     self.problem(value.span(), what);
                 }
-                _ => match KEYS.iter().find(|k| k.table == name && k.name == typed) {
+                _ => match all().find(|k| k.table == name && k.name == typed) {
                     Some(known) => self.value(known, None, key.span(), value),
                     None => self.unknown(name, key, value),
                 },
@@ -124,6 +125,7 @@ impl Reader<'_> {
         let home = self.home;
         let read = match (key.kind, value.get_ref()) {
             (Kind::Folders, DeValue::Array(items)) => return self.folders(key, at, items),
+            (Kind::Texts, DeValue::Array(items)) => texts(items),
             (Kind::Bool, DeValue::Boolean(value)) => Ok(Value::Bool(*value)),
             // A plain number of bytes or versions reads the same with and without quotes.
             (Kind::Size | Kind::Count, DeValue::Integer(number)) if number.radix() == 10 => {
@@ -144,33 +146,45 @@ impl Reader<'_> {
     }
 
     /// `[redis.NAME]` for each NAME.
-    fn redis(&mut self, names: &DeTable<'_>) {
+    fn named(&mut self, table: &str, names: &DeTable<'_>) {
         for (name, value) in names {
             let typed = name.get_ref().as_ref();
-            let DeValue::Table(table) = value.get_ref() else {
-                let what = format!("redis.{typed} belongs into a table: [redis.NAME]");
+            let DeValue::Table(inner) = value.get_ref() else {
+                let what = format!("{table}.{typed} belongs into a table: [{table}.NAME]");
                 self.problem(name.span(), what);
                 continue;
             };
-            if let Err(why) = settings_redis::check_name(typed) {
-                self.problem(name.span(), why);
-                continue;
+            match check_name(typed) {
+                Ok(()) => self.settings_of((table, typed), "", inner),
+                Err(why) => self.problem(name.span(), why),
             }
-            for (key, value) in table {
-                let setting = key.get_ref().as_ref();
-                match (NAMED.iter().find(|known| known.name == setting), value.get_ref()) {
-                    (Some(known), DeValue::Array(rules)) if known.kind == Kind::Rules => {
-                        self.rules(known, typed, key.span(), rules);
-                    }
-                    (Some(known), _) => self.value(known, Some(typed), key.span(), value),
-                    (None, _) => {
-                        let near = nearest(setting, NAMED.iter().map(|known| known.name));
-                        let guess = near.map_or_else(String::new, |near| {
-                            format!("; did you mean redis.{typed}.{near}?")
-                        });
-                        let what = format!("unknown setting redis.{typed}.{setting}{guess}");
-                        self.problem(key.span(), what);
-                    }
+        }
+    }
+
+    /// The settings of one name; of a table within it those whose names begin with `prefix`.
+    fn settings_of(&mut self, whose: (&str, &str), prefix: &str, settings: &DeTable<'_>) {
+        let (table, name) = whose;
+        let keys = keys_of(table).unwrap_or_default();
+        for (key, value) in settings {
+            let setting = format!("{prefix}{}", key.get_ref());
+            let within = format!("{setting}.");
+            match (keys.iter().find(|known| known.name == setting), value.get_ref()) {
+                (Some(known), DeValue::Array(rules)) if known.kind == Kind::Rules => {
+                    self.rules(known, name, key.span(), rules);
+                }
+                (Some(known), _) => self.value(known, Some(name), key.span(), value),
+                (None, DeValue::Table(inner))
+                    if keys.iter().any(|known| known.name.starts_with(&within)) =>
+                {
+                    self.settings_of(whose, &within, inner);
+                }
+                (None, _) => {
+                    let near = nearest(&setting, keys.iter().map(|known| known.name));
+                    let guess = near.map_or_else(String::new, |near| {
+                        format!("; did you mean {table}.{name}.{near}?")
+                    });
+                    let what = format!("unknown setting {table}.{name}.{setting}{guess}");
+                    self.problem(key.span(), what);
                 }
             }
         }
@@ -219,8 +233,8 @@ impl Reader<'_> {
         let typed = key.get_ref().as_ref();
         let is_header = matches!(value.get_ref(), DeValue::Table(_)) && table.is_empty();
         let (what, guess) = if is_header {
-            let tables = KEYS.iter().map(|k| k.table).filter(|t| !t.is_empty());
-            let tables = tables.chain([settings_redis::TABLE]);
+            let tables = all().map(|k| k.table).filter(|t| !t.is_empty());
+            let tables = tables.chain(TABLES.iter().map(|(table, _)| *table));
             (format!("unknown table [{typed}]"), nearest(typed, tables).map(|t| format!("[{t}]")))
         } else {
             let what = if table.is_empty() { typed.to_owned() } else { format!("{table}.{typed}") };
@@ -269,17 +283,25 @@ impl Reader<'_> {
     }
 }
 
+fn texts(items: &[Spanned<DeValue<'_>>]) -> Result<Value, String> {
+    let text = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+        DeValue::String(text) => Ok(text.to_string()),
+        _ => Err(mismatch(Kind::Texts, item)),
+    };
+    items.iter().map(text).collect::<Result<_, _>>().map(Value::Texts)
+}
+
 fn is_table(name: &str) -> bool {
-    !name.is_empty() && KEYS.iter().any(|key| key.table == name)
+    !name.is_empty() && all().any(|key| key.table == name)
 }
 
 /// A near name in the same table, else the same name where it exists in another.
 fn suggest(table: &str, typed: &str) -> Option<String> {
-    let here = KEYS.iter().filter(|k| k.table == table);
+    let here = all().filter(|k| k.table == table);
     let names = here.map(|k| k.name);
     let near = nearest(typed, names)
-        .and_then(|name| KEYS.iter().find(|k| k.table == table && k.name == name).map(Key::path));
-    near.or_else(|| KEYS.iter().find(|k| k.name == typed).map(Key::path))
+        .and_then(|name| all().find(|k| k.table == table && k.name == name).map(Key::path));
+    near.or_else(|| all().find(|k| k.name == typed).map(Key::path))
 }
 
 fn mismatch(kind: Kind, value: &Spanned<DeValue<'_>>) -> String {

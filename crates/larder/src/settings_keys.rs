@@ -1,10 +1,11 @@
 //! Every setting in one table: its key, what it takes, its default and what it is for.
 //!
 //! The table drives the reading of files, the names of the `LARDER_…` variables, `config show`,
-//! `config set` and the file that `init` writes. A key that is not in it, or in the one of
-//! [`crate::settings_redis`], does not exist.
+//! `config set` and the file that `init` writes. It goes on in [`crate::settings_daemon`]; a key
+//! that is in neither, nor in a table of [`crate::settings_named`], does not exist.
 
-use crate::settings_redis::{NAMED, check_name};
+use crate::settings_daemon::KEYS as DAEMON;
+use crate::settings_named::{check_name, keys_of};
 
 /// What a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,18 @@ pub enum Kind {
     Folder,
     /// A list of absolute folders.
     Folders,
-    /// An absolute path of a file; `~` is the home folder.
+    /// An absolute path of a file; `~` is the home folder; `"off"` for none.
     File,
-    /// Any text.
+    /// Any text; `"off"` for none.
     Text,
+    /// A list of texts.
+    Texts,
+    /// A schedule in cron form with five fields, or `"off"`.
+    Cron,
+    /// Hours of the day, as in `"22:00-06:00"`, or `"off"`.
+    Hours,
+    /// An address and a port to listen at.
+    Address,
     /// A duration down to microseconds, as in `"2ms"`.
     Latency,
     /// The URL of a Redis server, without a password.
@@ -54,6 +63,10 @@ impl Kind {
             Self::Folders => "a list of folders such as [\"~/src\"]".to_owned(),
             Self::File => "an absolute path such as \"~/secrets/redis\"".to_owned(),
             Self::Text => "a text".to_owned(),
+            Self::Texts => "a list of texts such as [\"a\", \"b\"]".to_owned(),
+            Self::Cron => "a schedule such as \"0 3 * * *\", or \"off\"".to_owned(),
+            Self::Hours => "hours such as \"22:00-06:00\", or \"off\"".to_owned(),
+            Self::Address => "an address such as \"127.0.0.1:8000\"".to_owned(),
             Self::Latency => "a duration such as \"2ms\" or \"500us\"".to_owned(),
             Self::RedisUrl => "a URL such as \"redis://127.0.0.1:6379/0\"".to_owned(),
             Self::Rules => "tables: [[redis.NAME.clean]]".to_owned(),
@@ -128,14 +141,14 @@ impl Key {
         }
         let (table, rest) = path.split_once('.')?;
         let (instance, name) = rest.split_once('.')?;
-        let key = NAMED.iter().find(|key| key.table == table && key.name == name)?;
+        let key = keys_of(table)?.iter().find(|key| key.name == name)?;
         check_name(instance).ok()?;
         Some((key, Some(instance.to_owned())))
     }
 
     /// The key of this path.
     pub fn find(path: &str) -> Option<&'static Self> {
-        KEYS.iter().find(|key| match path.split_once('.') {
+        all().find(|key| match path.split_once('.') {
             Some((table, name)) => key.table == table && key.name == name,
             None => key.table.is_empty() && key.name == path,
         })
@@ -154,7 +167,7 @@ pub(crate) const fn key(
 
 use self::Fallback::{Empty, InProduction, Off, StateFolder, Text, WithRoots};
 
-/// Every setting, tables together, in the order of the file that `init` writes.
+/// The settings of the caches, tables together, in the order of the file that `init` writes.
 ///
 /// The defaults, and why:
 /// - `build.max-age` is 5 d, since Go itself trims what was unused for 5 d and an hour
@@ -164,6 +177,8 @@ use self::Fallback::{Empty, InProduction, Off, StateFolder, Text, WithRoots};
 ///   hours of fuzzing, and a quarter covers projects that are touched once a release.
 /// - `toolchain.max-age` and `vcs.max-age` are 30 d: one download brings either back.
 /// - `protect` is 24 h, the cache interface's own rule (`cmd/go/internal/cacheprog`).
+/// - `history`: two days as they came show what happened last night, 400 d a year to compare with;
+///   twenty caches sampled every 15 s take some 140 MB in a year.
 /// - `plan.max-age` is 24 h: a plan that waits over a night can be applied, an old one cannot.
 pub static KEYS: &[Key] = &[
     key(
@@ -276,7 +291,43 @@ pub static KEYS: &[Key] = &[
     ),
     key("trash", "keep", Kind::Duration, Text("7d"), "Keep it there for this long"),
     key("plan", "max-age", Kind::Duration, Text("24h"), "Refuse to apply a plan that is older"),
+    key(
+        "history",
+        "kind",
+        Kind::Word(&["local", "prometheus", "off"]),
+        Text("local"),
+        "Where trends come from: larder's own file, a Prometheus server that scrapes larder, or not",
+    ),
+    key("history", "keep-raw", Kind::Duration, Text("48h"), "Samples stay as they came, so long"),
+    key("history", "keep-fine", Kind::Duration, Text("30d"), "Then one of five minutes, so long"),
+    key("history", "keep", Kind::Duration, Text("400d"), "Then one of an hour; events too"),
+    key(
+        "history",
+        "max-size",
+        Kind::Size,
+        Text("200MB"),
+        "What the file may take, oldest out first",
+    ),
+    key("history", "url", Kind::Text, Off, "The Prometheus server, without a password"),
+    key("history", "username", Kind::Text, Off, "The name to log in to it with"),
+    key("history", "password-file", Kind::File, Off, "The file that holds the password"),
+    key("history", "bearer-file", Kind::File, Off, "The file that holds a token, in place of both"),
+    key("history", "labels", Kind::Text, Off, "Only what has these labels, as in job=larder"),
+    key("history", "host-label", Kind::Text, Off, "The label that tells machines apart: instance"),
+    key("history", "timeout", Kind::Duration, Text("10s"), "Wait so long for its answer"),
+    key(
+        "trend",
+        "threshold",
+        Kind::Size,
+        Off,
+        "What grows by more than this in a day is not well: larder trend --check ends in 1",
+    ),
 ];
+
+/// Every setting that is not of a named table.
+pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
+    KEYS.iter().chain(DAEMON)
+}
 
 /// What a table is about, for the file that `init` writes.
 pub fn table_help(table: &str) -> &'static str {
@@ -288,7 +339,9 @@ pub fn table_help(table: &str) -> &'static str {
         "vcs" => "Version-control clones (GOMODCACHE/cache/vcs)",
         "trash" => "The trash",
         "plan" => "Plans",
-        _ => "",
+        "history" => "Samples and events over time",
+        "trend" => "Growth",
+        _ => crate::settings_daemon::table_help(table),
     }
 }
 
@@ -309,18 +362,18 @@ mod tests {
 
     #[test]
     fn variables_are_distinct_and_none_is_the_one_that_names_the_file() {
-        let mut names: Vec<String> = KEYS.iter().map(Key::variable).collect();
+        let mut names: Vec<String> = all().map(Key::variable).collect();
         assert!(names.contains(&"LARDER_BUILD_MAX_SIZE".to_owned()));
         assert!(!names.contains(&"LARDER_CONFIG".to_owned()));
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), KEYS.len());
+        assert_eq!(names.len(), all().count());
     }
 
     #[test]
     fn tables_stand_together_and_are_described() {
         let mut seen: Vec<&str> = Vec::new();
-        for key in KEYS {
+        for key in all() {
             if seen.last() != Some(&key.table) {
                 assert!(!seen.contains(&key.table), "{} stands apart", key.path());
                 seen.push(key.table);

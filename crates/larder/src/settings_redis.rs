@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use larder_core::KeySelection;
 use larder_core::time::parse_duration;
 use larder_engine::Profile;
 use toml::Spanned;
@@ -65,7 +66,69 @@ pub static NAMED: &[Key] = &[
         "The most that an undo may take",
     ),
     key(TABLE, "clean", Kind::Rules, Fallback::Off, "What goes when it is pruned"),
+    key(
+        TABLE,
+        "respond.throttle-users",
+        Kind::Texts,
+        Fallback::Empty,
+        "ACL users that larder may limit by itself when they block the server",
+    ),
+    key(
+        TABLE,
+        "respond.throttle-for",
+        Kind::Duration,
+        Fallback::Text("10m"),
+        "For how long it limits one",
+    ),
+    key(
+        TABLE,
+        "respond.analyse",
+        Kind::Bool,
+        Fallback::Text("true"),
+        "Whether the distribution of keys is analysed for an alert",
+    ),
+    key(
+        TABLE,
+        "respond.cool-down",
+        Kind::Duration,
+        Fallback::Text("30m"),
+        "Do nothing by itself again so soon",
+    ),
+    key(
+        TABLE,
+        "respond.per-day",
+        Kind::Count,
+        Fallback::Text("5"),
+        "Do nothing by itself more often in a day",
+    ),
 ];
+
+/// What may be done about a sick Redis without asking: `[redis.NAME.respond]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Respond {
+    /// `throttle-users`.
+    pub throttle_users: Vec<String>,
+    /// `throttle-for`.
+    pub throttle_for: Duration,
+    /// `analyse`.
+    pub analyse: bool,
+    /// `cool-down`.
+    pub cool_down: Duration,
+    /// `per-day`.
+    pub per_day: u32,
+}
+
+impl Default for Respond {
+    fn default() -> Self {
+        Self {
+            throttle_users: Vec::new(),
+            throttle_for: Duration::from_mins(10),
+            analyse: true,
+            cool_down: Duration::from_mins(30),
+            per_day: 5,
+        }
+    }
+}
 
 /// What one `[[redis.NAME.clean]]` wants gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +150,19 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The keys that it wants gone.
+    pub fn selection(&self) -> KeySelection {
+        KeySelection {
+            pattern: self.pattern.clone().into_bytes(),
+            exclude: self.exclude.iter().map(|pattern| pattern.clone().into_bytes()).collect(),
+            kind: self.kind.clone(),
+            persistent: self.persistent,
+            idle: self.idle,
+            older_than: self.older_than,
+            larger_than: self.larger_than,
+        }
+    }
+
     /// As flags of `larder clean`.
     pub fn text(&self) -> String {
         let mut text = format!("--match {}", self.pattern);
@@ -143,6 +219,8 @@ pub struct RedisSettings {
     pub backup_limit: Option<u64>,
     /// `clean`.
     pub clean: Vec<Rule>,
+    /// `respond`.
+    pub respond: Respond,
 }
 
 impl RedisSettings {
@@ -165,6 +243,7 @@ impl RedisSettings {
             p99_budget: Duration::from_millis(2),
             backup_limit: Some(10_000_000_000),
             clean: Vec::new(),
+            respond: Respond::default(),
         }
     }
 
@@ -190,6 +269,13 @@ impl RedisSettings {
             ("timeout", Value::Duration(limit)) => self.timeout = *limit,
             ("max-rate", Value::Count(keys)) => self.max_rate = Some(u64::from(*keys)),
             ("clean", Value::Rules(rules)) => self.clean.clone_from(rules),
+            ("respond.throttle-users", Value::Texts(users)) => {
+                self.respond.throttle_users.clone_from(users);
+            }
+            ("respond.throttle-for", Value::Duration(limit)) => self.respond.throttle_for = *limit,
+            ("respond.analyse", Value::Bool(on)) => self.respond.analyse = *on,
+            ("respond.cool-down", Value::Duration(rest)) => self.respond.cool_down = *rest,
+            ("respond.per-day", Value::Count(count)) => self.respond.per_day = *count,
             _ => {}
         }
     }
@@ -208,49 +294,12 @@ pub fn short_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("expected a duration such as \"2ms\" or \"500us\", found {text:?}"))
 }
 
-/// A name has to fit a command line, a file name and a metric's label.
-pub fn check_name(name: &str) -> Result<(), String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if !name.is_empty() && name.len() <= 64 && name.bytes().all(fits) {
-        return Ok(());
-    }
-    Err(format!("{name:?} is no name for a Redis: letters, digits, - and _ are"))
-}
-
-/// The setting that a variable such as `LARDER_REDIS_SESSIONS_URL` gives, and whose.
-pub fn of_variable(variable: &str) -> Option<(&'static Key, String)> {
-    let rest = variable.strip_prefix("LARDER_REDIS_")?;
-    NAMED.iter().filter(|key| key.kind != Kind::Rules).find_map(|key| {
-        let suffix = format!("_{}", key.name.replace('-', "_").to_ascii_uppercase());
-        // `_URL` also ends other names: the longest suffix counts, which stands for its own.
-        let longer = NAMED.iter().any(|other| {
-            let other = format!("_{}", other.name.replace('-', "_").to_ascii_uppercase());
-            other.len() > suffix.len() && rest.ends_with(&other)
-        });
-        let name = rest.strip_suffix(&suffix).filter(|name| !name.is_empty() && !longer)?;
-        let name = name.to_ascii_lowercase().replace('_', "-");
-        check_name(&name).ok().map(|()| (key, name))
-    })
-}
-
-/// The first that was given of each setting of each name, in the order of [`NAMED`].
-pub fn settle(given: &[Settled]) -> Vec<Settled> {
-    let mut names: Vec<&str> = given.iter().filter_map(|g| g.instance.as_deref()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let of = |name: &str, key: &'static Key| {
-        let mut of = given.iter().filter(move |g| g.key == key);
-        of.find(|g| g.instance.as_deref() == Some(name)).cloned()
-    };
-    names.iter().flat_map(|name| NAMED.iter().filter_map(move |key| of(name, key))).collect()
-}
-
 /// Every `[redis.NAME]`, by name; or what is wrong with them.
 pub fn caches(settled: &[Settled]) -> Result<Vec<RedisSettings>, Vec<String>> {
     let mut caches: Vec<RedisSettings> = Vec::new();
     for setting in settled {
-        let Some(name) = &setting.instance else { continue };
-        if caches.last().is_none_or(|last| last.name != *name) {
+        let Some(name) = setting.instance_of(TABLE) else { continue };
+        if caches.last().is_none_or(|last| last.name != name) {
             caches.push(RedisSettings::of_url(name, ""));
         }
         if let Some(cache) = caches.last_mut() {
@@ -313,15 +362,6 @@ pub fn rule(value: &Spanned<DeValue<'_>>) -> Result<Rule, (Range<usize>, String)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_variable_names_its_redis() {
-        let (key, name) = of_variable("LARDER_REDIS_SESSIONS_URL").unwrap();
-        assert_eq!((key.name, name.as_str()), ("url", "sessions"));
-        let (key, name) = of_variable("LARDER_REDIS_MY_CACHE_CONNECT_TIMEOUT").unwrap();
-        assert_eq!((key.name, name.as_str()), ("connect-timeout", "my-cache"));
-        assert_eq!(of_variable("LARDER_REDIS_URL"), None);
-    }
 
     #[test]
     fn short_durations() {

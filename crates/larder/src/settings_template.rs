@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::settings_keys::{Fallback, KEYS, Key, Kind, table_help};
+use crate::settings_keys::{Fallback, Key, Kind, all, table_help};
 
 const HEAD: &str = "\
 # Settings of larder. What is commented out shows the default.
@@ -16,7 +16,7 @@ const HEAD: &str = "\
 pub fn text(roots: &[String]) -> String {
     let mut text = HEAD.to_owned();
     let mut table = "";
-    for key in KEYS {
+    for key in all() {
         if key.table != table {
             table = key.table;
             let _ = write!(text, "\n# {}\n[{table}]\n", table_help(table));
@@ -38,8 +38,10 @@ fn commented(key: &Key) -> String {
     let name = key.name;
     match key.default {
         Fallback::Text(text) if key.kind == Kind::Bool => format!("#{name} = {text}"),
+        Fallback::Text(text) if key.kind == Kind::Count => format!("#{name} = {text}"),
         Fallback::Text(text) => format!("#{name} = {}", literal(text)),
         Fallback::Off => format!("#{name} = \"off\""),
+        Fallback::Empty if key.kind == Kind::Texts => format!("#{name} = []"),
         Fallback::Empty => format!("#{name} = [\"~/src\"]"),
         Fallback::WithRoots => format!("#{name} = true        # the default where there are roots"),
         Fallback::InProduction => {
@@ -110,15 +112,15 @@ mod tests {
         let as_it_is = read(&text);
         assert_eq!(as_it_is.problems, []);
         assert_eq!(as_it_is.given.len(), 1);
-        let all: Vec<&str> = text
+        let bare: Vec<&str> = text
             .lines()
             .map(|line| {
                 line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line)
             })
             .collect();
-        let uncommented = read(&all.join("\n"));
+        let uncommented = read(&bare.join("\n"));
         assert_eq!(uncommented.problems, []);
-        assert_eq!(uncommented.given.len(), KEYS.len());
+        assert_eq!(uncommented.given.len(), all().count());
     }
 
     #[test]

@@ -54,6 +54,11 @@ fn every_default_reads_as_its_kind_and_lands_in_its_field() {
                 | (Kind::Word(_), Value::Word(_))
                 | (Kind::Folder, Value::Folder(_))
                 | (Kind::Folders, Value::Folders(_))
+                | (Kind::Text, Value::Text(_) | Value::Off)
+                | (Kind::Cron | Kind::Hours, Value::Off)
+                | (Kind::File, Value::File(_) | Value::Off)
+                | (Kind::Texts, Value::Texts(_))
+                | (Kind::Address, Value::Text(_))
         );
         assert!(fits, "{} is {:?}", settled.key.path(), settled.value);
     }

@@ -32,15 +32,27 @@ pub enum Value {
     File(PathBuf),
     /// Any text.
     Text(String),
+    /// Texts.
+    Texts(Vec<String>),
     /// What goes from a Redis.
     Rules(Vec<Rule>),
 }
 
-/// Reads `text` as a value of `kind`; of [`Kind::Folders`] the text is a single folder.
+/// Reads `text` as a value of `kind`; of a list the text is its single item.
 pub fn read_text(kind: Kind, text: &str, home: Option<&Path>) -> Result<Value, String> {
     let expected = || format!("expected {}, found {text:?}", kind.expects());
     match kind {
-        Kind::Size | Kind::Limit | Kind::Count if text == "off" => Ok(Value::Off),
+        Kind::Size
+        | Kind::Limit
+        | Kind::Count
+        | Kind::Cron
+        | Kind::Hours
+        | Kind::File
+        | Kind::Text
+            if text == "off" =>
+        {
+            Ok(Value::Off)
+        }
         Kind::Size => parse_size(text).map(Value::Size).map_err(|_| expected()),
         Kind::Duration | Kind::Limit => {
             parse_duration(text).map(Value::Duration).map_err(|_| expected())
@@ -60,6 +72,19 @@ pub fn read_text(kind: Kind, text: &str, home: Option<&Path>) -> Result<Value, S
         }
         Kind::File => read_folder(Path::new(text), home).map(Value::File).map_err(|_| expected()),
         Kind::Text => Ok(Value::Text(text.to_owned())),
+        Kind::Texts => Ok(Value::Texts(vec![text.to_owned()])),
+        Kind::Cron => match larder_engine::schedule::parse(text) {
+            Ok(_) => Ok(Value::Text(text.to_owned())),
+            Err(why) => Err(format!("{}: {why}", expected())),
+        },
+        Kind::Hours => match text.parse::<larder_engine::schedule::Window>() {
+            Ok(_) => Ok(Value::Text(text.to_owned())),
+            Err(_) => Err(expected()),
+        },
+        Kind::Address => match text.parse::<std::net::SocketAddr>() {
+            Ok(_) => Ok(Value::Text(text.to_owned())),
+            Err(_) => Err(expected()),
+        },
         Kind::Latency => {
             short_duration(text).map(|_| Value::Text(text.to_owned())).map_err(|_| expected())
         }
@@ -104,6 +129,7 @@ impl Value {
             Self::Word(word) => (*word).to_owned(),
             Self::Folder(path) | Self::File(path) => path.display().to_string(),
             Self::Text(text) => text.clone(),
+            Self::Texts(texts) => texts.join(", "),
             Self::Rules(rules) => {
                 let all: Vec<String> = rules.iter().map(Rule::text).collect();
                 all.join(", ")
@@ -126,6 +152,7 @@ impl Value {
             Self::Word(word) => (*word).into(),
             Self::Folder(path) | Self::File(path) => path.display().to_string().into(),
             Self::Text(text) => text.as_str().into(),
+            Self::Texts(texts) => texts.clone().into(),
             Self::Rules(rules) => rules.iter().map(Rule::text).collect::<Vec<_>>().into(),
             Self::Folders(folders) => {
                 folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().into()

@@ -12,15 +12,21 @@ use larder_core::{Size, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use crate::wire_alerts::AlertsDoc;
 pub use crate::wire_audit::AuditDoc;
 pub use crate::wire_config::{CheckDoc, ConfigDoc, WrittenDoc};
 pub use crate::wire_download::DownloadDoc;
+pub use crate::wire_events::EventsDoc;
 pub use crate::wire_heal::HealDoc;
+pub use crate::wire_health::HealthDoc;
 pub use crate::wire_outcome::OutcomeDoc;
 pub use crate::wire_plan::PlanDoc;
+pub use crate::wire_plans::PlansDoc;
 pub use crate::wire_slowlog::SlowlogDoc;
 pub use crate::wire_status::{DuDoc, StatusDoc};
+pub use crate::wire_throttle::ThrottleDoc;
 pub use crate::wire_trash::{EmptiedDoc, RestoredDoc, TrashDoc};
+pub use crate::wire_trend::TrendDoc;
 pub use crate::wire_verify::VerifyDoc;
 
 /// A time as RFC 3339 in UTC, to the nanosecond where it has one.
@@ -120,19 +126,25 @@ pub trait Document: Serialize + JsonSchema {
 /// The JSON Schema of every document, by the file that it is published in.
 pub fn schemas() -> Vec<(String, Schema)> {
     vec![
+        schema_of::<AlertsDoc>(),
         schema_of::<CheckDoc>(),
         schema_of::<ConfigDoc>(),
         schema_of::<DownloadDoc>(),
         schema_of::<DuDoc>(),
         schema_of::<EmptiedDoc>(),
+        schema_of::<EventsDoc>(),
         schema_of::<HealDoc>(),
+        schema_of::<HealthDoc>(),
         schema_of::<OutcomeDoc>(),
         schema_of::<PlanDoc>(),
+        schema_of::<PlansDoc>(),
         schema_of::<RestoredDoc>(),
         schema_of::<StatusDoc>(),
         schema_of::<AuditDoc>(),
         schema_of::<SlowlogDoc>(),
+        schema_of::<ThrottleDoc>(),
         schema_of::<TrashDoc>(),
+        schema_of::<TrendDoc>(),
         schema_of::<VerifyDoc>(),
         schema_of::<WrittenDoc>(),
     ]

@@ -26,9 +26,9 @@ pub struct AuditDoc {
     prefixes: Vec<WirePrefix>,
     /// The largest first.
     big_keys: Vec<WireBigKey>,
-    /// The most used first; empty where the policy has no frequency.
+    /// The most used first. Without an LFU policy, keys of the sample that are always in use.
     hot_keys: Vec<WireHotKey>,
-    /// Servers that could not be looked at.
+    /// What could not be looked at, with the grant that it takes.
     missing: Vec<String>,
     /// Hits that our own look-ups counted as.
     own_hits: u64,
@@ -52,6 +52,8 @@ struct WireFinding {
     keys: Option<u64>,
     /// Bytes that it costs.
     bytes: Option<u64>,
+    /// How long everybody else waits because of it, each time.
+    stall_seconds: Option<f64>,
     /// What to type.
     remedy: String,
 }
@@ -62,8 +64,8 @@ struct WirePrefix {
     prefix: String,
     /// Keys.
     keys: u64,
-    /// About how many never expire.
-    persistent_keys: u64,
+    /// About how many never expire; null where none of them was looked at.
+    persistent_keys: Option<u64>,
     /// Bytes.
     bytes: u64,
 }
@@ -90,8 +92,10 @@ struct WireHotKey {
     /// Its bytes, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_base64: Option<String>,
-    /// The LFU counter, 0 to 255, logarithmic.
-    frequency: u64,
+    /// The LFU counter, 0 to 255, logarithmic; null where the policy counts none.
+    frequency: Option<u64>,
+    /// At how many looks it had been used within the last second; 0 where the counter tells.
+    looks: u32,
 }
 
 impl Document for AuditDoc {
@@ -108,11 +112,12 @@ impl AuditDoc {
             evidence: finding.evidence.clone(),
             keys: finding.keys,
             bytes: finding.bytes,
+            stall_seconds: finding.stall.map(|stall| stall.as_secs_f64()),
             remedy: finding.remedy.clone(),
         });
-        let hot = audit.hot_keys.iter().map(|(key, frequency)| {
-            let (key, key_base64) = text_and_base64(key);
-            WireHotKey { key, key_base64, frequency: *frequency }
+        let hot = audit.hot_keys.iter().map(|hot| {
+            let (key, key_base64) = text_and_base64(&hot.key);
+            WireHotKey { key, key_base64, frequency: hot.frequency, looks: hot.looks }
         });
         Self {
             schema: Self::SCHEMA,
@@ -137,7 +142,7 @@ impl From<&(Vec<u8>, PrefixCount)> for WirePrefix {
         Self {
             prefix: text_and_base64(prefix).0,
             keys: count.keys,
-            persistent_keys: count.persistent_keys(),
+            persistent_keys: (count.looked > 0).then(|| count.persistent_keys()),
             bytes: count.bytes,
         }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use larder_core::{CacheKind, Outcome, Size};
+use larder_core::{CacheKind, KeyChange, Outcome, Size};
+use larder_redis::NodeChanged;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -29,18 +30,24 @@ pub struct OutcomeDoc {
     trashed_bytes: u64,
     /// What is gone from the caches.
     removed: WireRemoved,
+    /// What was given a time to live; absent where something was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<WireChanged>,
     /// Each server of each Redis; absent where none was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     redis: Vec<WireRedisNode>,
     /// Left alone, with the reason.
     skipped: Vec<WireSkipped>,
-    /// Could not be removed, with the error.
+    /// Could not be done, with the error.
     failed: Vec<WireFailed>,
     /// What undoes this.
     trash_id: Option<String>,
+    /// What undoes what was done to keys, where files went in the same command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys_trash_id: Option<String>,
     /// Whether it was stopped before its end.
     interrupted: bool,
-    /// From the first look to the last removal.
+    /// From the first look to the last change.
     duration_seconds: f64,
     /// What `--rewarm` fetched afterwards; absent where it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,8 +72,12 @@ struct WireRedisNode {
     cache: String,
     /// `host:port` or the socket's path.
     address: String,
+    /// The pattern of the keys.
+    pattern: String,
     /// Keys that are gone.
     removed: u64,
+    /// Keys that have their time to live.
+    changed: u64,
     /// What other clients felt before, at the 99th percentile.
     idle_p99_seconds: f64,
     /// What they felt during the work, at the 99th percentile.
@@ -90,6 +101,14 @@ struct WireRemoved {
     files: u64,
     /// Of Redis caches.
     keys: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+struct WireChanged {
+    /// Keys that have it.
+    keys: u64,
+    /// Keys that keep theirs, as `--nx`, `--gt` or `--lt` says.
+    unchanged: u64,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -125,6 +144,7 @@ impl From<&Outcome> for OutcomeDoc {
                 files: outcome.removed.files,
                 keys: 0,
             },
+            changed: None,
             redis: Vec::new(),
             skipped: skipped
                 .map(|s| WireSkipped { subject: s.subject.clone(), reason: s.reason.clone() })
@@ -133,6 +153,7 @@ impl From<&Outcome> for OutcomeDoc {
                 .map(|f| WireFailed { subject: f.subject.clone(), error: f.error.clone() })
                 .collect(),
             trash_id: outcome.trash_id.clone(),
+            keys_trash_id: None,
             interrupted: outcome.interrupted,
             duration_seconds: outcome.duration.as_secs_f64(),
             rewarm: None,
@@ -148,13 +169,11 @@ impl OutcomeDoc {
         failed: &[(String, CliError)],
         took: Duration,
     ) -> Self {
-        let memory = |after: bool| -> Vec<WireCacheSize> {
-            done.iter().map(|one| WireCacheSize::of_redis(one, after)).collect()
-        };
-        let (before, after) = (memory(false), memory(true));
+        let (before, after) =
+            (WireCacheSize::of_redis(done, false), WireCacheSize::of_redis(done, true));
         let sum =
             |sizes: &[WireCacheSize]| sizes.iter().map(|size| size.logical_bytes).sum::<u64>();
-        let skipped = done.iter().flat_map(|one| &one.cleaned.nodes).flat_map(|node| &node.skipped);
+        let skipped = done.iter().flat_map(|one| &one.changed.nodes).flat_map(|node| &node.skipped);
         let errors = failed
             .iter()
             .map(|(cache, error)| WireFailed { subject: cache.clone(), error: error.what.clone() });
@@ -162,6 +181,13 @@ impl OutcomeDoc {
             .iter()
             .flat_map(Done::broken)
             .map(|(subject, error)| WireFailed { subject, error });
+        let expires = |one: &&Done| matches!(one.item.change, KeyChange::Expire(_));
+        let changed = |of: &dyn Fn(&Done) -> u64| done.iter().filter(expires).map(of).sum();
+        let changed = done.iter().any(|one| expires(&one)).then(|| WireChanged {
+            keys: changed(&|one| one.changed.changed()),
+            unchanged: changed(&|one| one.changed.nodes.iter().map(|n| n.unchanged).sum()),
+        });
+        let removing = || done.iter().filter(|one| one.item.change == KeyChange::Remove);
         Self {
             schema: Self::SCHEMA,
             plan_id: plan_id.to_owned(),
@@ -171,10 +197,11 @@ impl OutcomeDoc {
             after,
             trashed_bytes: done.iter().map(|one| one.kept_bytes).sum(),
             removed: WireRemoved {
-                items: done.len() as u64,
+                items: removing().count() as u64,
                 files: 0,
-                keys: done.iter().map(|one| one.cleaned.removed()).sum(),
+                keys: removing().map(|one| one.changed.changed()).sum(),
             },
+            changed,
             redis: done.iter().flat_map(WireRedisNode::all).collect(),
             skipped: skipped
                 .map(|(key, reason)| WireSkipped {
@@ -184,10 +211,27 @@ impl OutcomeDoc {
                 .collect(),
             failed: errors.chain(broken).collect(),
             trash_id: done.iter().find_map(|one| one.trash_id.clone()),
-            interrupted: done.iter().any(|one| one.cleaned.interrupted),
+            keys_trash_id: None,
+            interrupted: done.iter().any(|one| one.changed.interrupted),
             duration_seconds: took.as_secs_f64(),
             rewarm: None,
         }
+    }
+
+    /// With what was done to keys in the same command.
+    #[must_use]
+    pub(crate) fn with_keys(mut self, keys: Self) -> Self {
+        self.before.extend(keys.before);
+        self.after.extend(keys.after);
+        self.freed_bytes += keys.freed_bytes;
+        self.trashed_bytes += keys.trashed_bytes;
+        self.removed.items += keys.removed.items;
+        self.removed.keys += keys.removed.keys;
+        self.skipped.extend(keys.skipped);
+        self.failed.extend(keys.failed);
+        self.duration_seconds += keys.duration_seconds;
+        self.interrupted |= keys.interrupted;
+        Self { redis: keys.redis, changed: keys.changed, keys_trash_id: keys.trash_id, ..self }
     }
 
     /// With what was fetched afterwards.
@@ -198,28 +242,39 @@ impl OutcomeDoc {
 }
 
 impl WireCacheSize {
-    fn of_redis(one: &Done, after: bool) -> Self {
-        let memory = |node: &larder_redis::NodeCleaned| {
-            if after { node.memory_after } else { node.memory_before }
-        };
-        let nodes = || one.cleaned.nodes.iter().map(memory);
-        Self {
-            cache: one.cache.clone(),
-            files: None,
-            logical_bytes: nodes().map(|(used, _)| used).sum(),
-            allocated_bytes: nodes().map(|(_, resident)| resident).sum(),
+    /// Of each Redis, before its first item or after its last.
+    fn of_redis(done: &[Done], after: bool) -> Vec<Self> {
+        let memory =
+            |node: &NodeChanged| if after { node.memory_after } else { node.memory_before };
+        let mut sizes: Vec<Self> = Vec::new();
+        for one in done {
+            let nodes = || one.changed.nodes.iter().map(memory);
+            let size = Self {
+                cache: one.item.cache.clone(),
+                files: None,
+                logical_bytes: nodes().map(|(used, _)| used).sum(),
+                allocated_bytes: nodes().map(|(_, resident)| resident).sum(),
+            };
+            match sizes.iter_mut().find(|known| known.cache == size.cache) {
+                Some(known) if after => *known = size,
+                Some(_) => {}
+                None => sizes.push(size),
+            }
         }
+        sizes
     }
 }
 
 impl WireRedisNode {
     fn all(one: &Done) -> Vec<Self> {
-        let nodes = one.cleaned.nodes.iter();
+        let nodes = one.changed.nodes.iter();
         nodes
             .map(|node| Self {
-                cache: one.cache.clone(),
+                cache: one.item.cache.clone(),
                 address: node.address.clone(),
-                removed: node.removed,
+                pattern: crate::wire_keys::text_and_base64(&one.item.selection.pattern).0,
+                removed: if one.item.change == KeyChange::Remove { node.changed } else { 0 },
+                changed: if one.item.change == KeyChange::Remove { 0 } else { node.changed },
                 idle_p99_seconds: node.idle.p99.as_secs_f64(),
                 p99_seconds: node.felt.p99.as_secs_f64(),
                 max_seconds: node.felt.max.as_secs_f64(),

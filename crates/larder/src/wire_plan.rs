@@ -243,6 +243,20 @@ impl PlanFile {
         Ok(Self { value, doc })
     }
 
+    /// Of what was read already.
+    pub(crate) fn of(value: Value) -> Result<Self, BadPlan> {
+        let doc = PlanDoc::deserialize(&value).map_err(|error| BadPlan(error.to_string()))?;
+        if doc.schema != PlanDoc::SCHEMA {
+            return Err(BadPlan("it is not a plan".to_owned()));
+        }
+        Ok(Self { value, doc })
+    }
+
+    /// All that the file says.
+    pub(crate) fn document(&self) -> &Value {
+        &self.value
+    }
+
     /// Whether it is approved, and still what was approved.
     pub fn approval(&self, profile_asks: bool) -> Approval {
         match &self.doc.approval {
@@ -296,6 +310,12 @@ impl PlanFile {
             kept: doc.kept.iter().map(kept).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// A plan as the document of its file.
+pub(crate) fn document(doc: &PlanDoc) -> Value {
+    // The wire types hold only strings, numbers and lists, which always serialise.
+    serde_json::to_value(doc).unwrap_or_default()
 }
 
 /// A document's text as a file.

@@ -16,6 +16,8 @@ pub(crate) struct WireRedisStatus {
     state: &'static str,
     /// Why it cannot be asked, or what of it could not be.
     note: Option<String>,
+    /// Everything that could not be asked, each with the grant that it takes.
+    missing: Vec<String>,
     /// `redis 7.0.15`.
     product: Option<String>,
     /// Masters that answered.
@@ -34,14 +36,35 @@ pub(crate) struct WireRedisStatus {
     budget_bytes: Option<u64>,
     /// The allocator's own, from 1.
     fragmentation_ratio: Option<f64>,
-    /// Since the server started.
+    /// What the allocator holds over what it gave.
+    fragmentation_bytes: Option<u64>,
+    /// Keys that had to go because memory was full, since the server started.
     evicted_keys: Option<u64>,
-    /// Since the server started, 0 to 1; null before there was enough to tell.
+    /// The same in each second since the status before this one; null without one.
+    evicted_per_second: Option<f64>,
+    /// 0 to 1, without larder's own look-ups; null before there was enough to tell.
     hit_ratio: Option<f64>,
+    /// How long `hit_ratio` is over: since the status before this one, where enough happened since.
+    /// Null: since the server started or its statistics were reset.
+    hit_ratio_window_seconds: Option<f64>,
     /// Clients, replicas and cluster links.
     connections: Option<u64>,
     /// `maxclients`.
     max_connections: Option<u64>,
+    /// Connections refused because there were too many, in each second since the status before.
+    rejected_per_second: Option<f64>,
+    /// Clients that wait in a blocking command.
+    blocked_clients: Option<u64>,
+    /// Whether the last snapshot was written.
+    last_save_ok: Option<bool>,
+    /// Whether the last write to the append-only file was; null where there is none.
+    last_append_ok: Option<bool>,
+    /// Replicas that are connected.
+    replicas: Option<u64>,
+    /// The longest that a replica has not been heard of, or a replica not of its master.
+    replica_lag_seconds: Option<f64>,
+    /// Since the server started.
+    uptime_seconds: Option<f64>,
     /// What a client beside the others waits, in the middle.
     latency_seconds: Option<f64>,
     /// 0 to 100; null where nothing is known.
@@ -55,32 +78,49 @@ pub(crate) struct WireRedisStatus {
 impl From<&RedisRow> for WireRedisStatus {
     fn from(row: &RedisRow) -> Self {
         let vitals = row.vitals.as_ref().ok();
-        let missing = vitals.and_then(|vitals| vitals.missing.first());
-        let missing = missing.map(|missing| format!("without {}: {}", missing.what, missing.why));
+        let missing: Vec<String> = vitals.map_or_else(Vec::new, |vitals| {
+            let each = vitals.missing.iter();
+            each.map(|missing| format!("without {}: {}", missing.what, missing.why)).collect()
+        });
+        let window = vitals.and_then(|vitals| vitals.window);
+        let seconds = |duration: std::time::Duration| duration.as_secs_f64();
         let score = row.score();
         Self {
             cache: row.cache.clone(),
             url: row.url.clone(),
             state: vitals.map_or("unreachable", |vitals| vitals.state.name()),
-            note: row.vitals.as_ref().err().cloned().or(missing),
+            note: row.vitals.as_ref().err().cloned().or(missing.first().cloned()),
+            missing,
             product: vitals.map(|vitals| vitals.product.clone()),
             masters: vitals.map_or(0, |vitals| vitals.masters),
-            keys: vitals.map(|vitals| vitals.keys),
-            persistent_keys: vitals.map(|vitals| vitals.persistent_keys),
-            used_memory_bytes: vitals.map(|vitals| vitals.used_memory),
-            used_memory_rss_bytes: vitals.map(|vitals| vitals.resident),
+            keys: vitals.and_then(|vitals| vitals.keys),
+            persistent_keys: vitals.and_then(|vitals| vitals.persistent_keys),
+            used_memory_bytes: vitals.and_then(|vitals| vitals.used_memory),
+            used_memory_rss_bytes: vitals.and_then(|vitals| vitals.resident),
             max_memory_bytes: vitals.and_then(|vitals| vitals.max_memory),
             budget_bytes: row.budget,
             fragmentation_ratio: vitals.and_then(|vitals| vitals.fragmentation),
-            evicted_keys: vitals.map(|vitals| vitals.evicted),
+            fragmentation_bytes: vitals.and_then(|vitals| vitals.fragmented),
+            evicted_keys: vitals.and_then(|vitals| vitals.evicted),
+            evicted_per_second: window.map(|window| window.evicted_per_second()),
             hit_ratio: vitals.and_then(larder_redis::Vitals::hit_rate),
-            connections: vitals.map(|vitals| vitals.connections),
+            hit_ratio_window_seconds: vitals
+                .and_then(larder_redis::Vitals::hit_window)
+                .map(seconds),
+            connections: vitals.and_then(|vitals| vitals.connections),
             max_connections: vitals.and_then(|vitals| vitals.max_connections),
+            rejected_per_second: window.map(|window| window.rejected_per_second()),
+            blocked_clients: vitals.and_then(|vitals| vitals.blocked_clients),
+            last_save_ok: vitals.and_then(|vitals| vitals.persistence.last_save_ok),
+            last_append_ok: vitals.and_then(|vitals| vitals.persistence.last_append_ok),
+            replicas: vitals.and_then(|vitals| vitals.replication.replicas),
+            replica_lag_seconds: vitals.and_then(|vitals| vitals.replication.lag).map(seconds),
+            uptime_seconds: vitals.and_then(|vitals| vitals.uptime).map(seconds),
             latency_seconds: vitals
                 .filter(|vitals| vitals.latency.samples > 0)
                 .map(|vitals| vitals.latency.p50.as_secs_f64()),
-            score: score.and_then(|score| score.value),
-            level: score.map_or("unknown", |score| score.level().name()),
+            score: score.as_ref().and_then(|score| score.value),
+            level: score.as_ref().map_or("unknown", |score| score.level().name()),
             partial: score.is_some_and(|score| score.partial),
         }
     }

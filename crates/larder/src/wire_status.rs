@@ -2,9 +2,13 @@
 
 use larder_core::{Finding, Size};
 use larder_engine::report::{DiskLine, DuReport, DuRow, State, StatusReport, StatusRow};
+use larder_redis::select::Caused;
+use larder_redis::{Estimate, KeysRow};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::key_du::KeysUsed;
+use crate::key_plan::whole;
 use crate::redis_status::RedisRow;
 use crate::wire::{Document, WireSize, WireTime, path_text};
 use crate::wire_redis_status::WireRedisStatus;
@@ -153,8 +157,8 @@ impl From<&StatusReport> for StatusDoc {
 impl StatusDoc {
     /// With the rows of each Redis.
     #[must_use]
-    pub(crate) fn with_redis(mut self, rows: &[RedisRow]) -> Self {
-        let rows = rows.iter().map(|row| StatusEntry::Redis(Box::new(row.into())));
+    pub(crate) fn with_redis<'a>(mut self, rows: impl IntoIterator<Item = &'a RedisRow>) -> Self {
+        let rows = rows.into_iter().map(|row| StatusEntry::Redis(Box::new(row.into())));
         self.caches.extend(rows);
         self
     }
@@ -219,21 +223,76 @@ pub struct DuDoc {
     /// The largest first.
     rows: Vec<WireDuRow>,
     /// All of it, rows that `--top` leaves out too.
-    total: WireSize,
+    total: WireDuTotal,
     /// How many rows `--top` leaves out.
     omitted: usize,
+    /// Of a Redis: hits and misses that our own look-ups were counted as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_hits: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_misses: Option<u64>,
+    /// Of a Redis: what could not be looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<WireMissing>,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct WireMissing {
+    what: String,
+    why: String,
+}
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct WireDuTotal {
+    /// Null for keys.
+    files: Option<u64>,
+    /// Null for files.
+    keys: Option<u64>,
+    /// What files say they hold; of keys, what the server says that they take.
+    logical_bytes: u64,
+    /// What the disk gives back; of keys, the same as the logical bytes.
+    allocated_bytes: u64,
+    #[serde(flatten)]
+    between: Option<WireBetween>,
+}
+
+/// Where figures from a sample lie, 95 times in a hundred; both ends are the same where all was
+/// counted.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+struct WireBetween {
+    low_bytes: u64,
+    high_bytes: u64,
+    low_keys: u64,
+    high_keys: u64,
+}
+
+impl WireBetween {
+    fn new(bytes: Estimate, keys: Estimate) -> Self {
+        Self {
+            low_bytes: whole(bytes.low),
+            high_bytes: whole(bytes.high),
+            low_keys: whole(keys.low),
+            high_keys: whole(keys.high),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 struct WireDuRow {
     /// Its cache.
-    cache: &'static str,
-    /// What the row adds up.
+    cache: String,
+    /// What the row adds up; a prefix that is not UTF-8 is escaped.
     key: String,
-    #[serde(flatten)]
-    size: WireSize,
+    /// Files, folders not counted; null for a Redis.
+    files: Option<u64>,
     /// Of Redis caches; null for files.
     keys: Option<u64>,
+    /// What files say they hold; of keys, what the server says that they take.
+    logical_bytes: u64,
+    /// What the disk gives back; of keys, the same as the logical bytes.
+    allocated_bytes: u64,
+    #[serde(flatten)]
+    between: Option<WireBetween>,
     /// Last use of any of it.
     last_used: Option<WireTime>,
 }
@@ -247,8 +306,59 @@ impl From<&DuReport> for DuDoc {
         Self {
             schema: Self::SCHEMA,
             rows: report.rows.iter().map(WireDuRow::from).collect(),
-            total: report.total.into(),
+            total: WireDuTotal {
+                files: Some(report.total.files),
+                keys: None,
+                logical_bytes: report.total.logical.0,
+                allocated_bytes: report.total.allocated.0,
+                between: None,
+            },
             omitted: report.omitted,
+            own_hits: None,
+            own_misses: None,
+            missing: Vec::new(),
+        }
+    }
+}
+
+impl DuDoc {
+    /// Of keys of Redis caches.
+    pub(crate) fn of_keys(looked: &[KeysUsed], top: usize) -> Self {
+        let caused = looked.iter().fold(Caused::default(), |sum, one| sum + one.du.caused);
+        let (bytes, keys) = KeysUsed::total(looked);
+        let rows = KeysUsed::rows(looked);
+        let missing = looked.iter().flat_map(|one| &one.du.missing);
+        Self {
+            schema: Self::SCHEMA,
+            omitted: rows.len().saturating_sub(top),
+            rows: rows.into_iter().take(top).map(WireDuRow::of_keys).collect(),
+            total: WireDuTotal {
+                files: None,
+                keys: Some(whole(keys.value)),
+                logical_bytes: whole(bytes.value),
+                allocated_bytes: whole(bytes.value),
+                between: Some(WireBetween::new(bytes, keys)),
+            },
+            own_hits: Some(caused.hits),
+            own_misses: Some(caused.misses),
+            missing: missing
+                .map(|missing| WireMissing { what: missing.what.clone(), why: missing.why.clone() })
+                .collect(),
+        }
+    }
+}
+
+impl WireDuRow {
+    fn of_keys((cache, row): (&str, &KeysRow)) -> Self {
+        Self {
+            cache: cache.to_owned(),
+            key: crate::wire_keys::text_and_base64(&row.key).0,
+            files: None,
+            keys: Some(whole(row.keys.value)),
+            logical_bytes: whole(row.bytes.value),
+            allocated_bytes: whole(row.bytes.value),
+            between: Some(WireBetween::new(row.bytes, row.keys)),
+            last_used: None,
         }
     }
 }
@@ -256,10 +366,13 @@ impl From<&DuReport> for DuDoc {
 impl From<&DuRow> for WireDuRow {
     fn from(row: &DuRow) -> Self {
         Self {
-            cache: row.cache.name(),
+            cache: row.cache.name().to_owned(),
             key: row.key.clone(),
-            size: row.size.into(),
+            files: Some(row.size.files),
             keys: None,
+            logical_bytes: row.size.logical.0,
+            allocated_bytes: row.size.allocated.0,
+            between: None,
             last_used: row.last_used.map(WireTime),
         }
     }

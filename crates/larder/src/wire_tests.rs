@@ -173,6 +173,7 @@ pub(crate) fn trash_lines() -> Vec<TrashLine> {
         created_at: Time::from_unix(1_795_100_000),
         size: Size::new(700_000, 15_000_000_000, 15_200_000_000),
         keys: None,
+        ttls: false,
         expires_at: Time::from_unix(1_795_704_800),
     }]
 }

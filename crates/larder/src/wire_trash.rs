@@ -25,6 +25,8 @@ pub struct TrashLine {
     pub size: Size,
     /// Keys of a Redis; `None` for files.
     pub keys: Option<u64>,
+    /// Whether only their times to live are kept.
+    pub ttls: bool,
     /// When it will be emptied by itself.
     pub expires_at: Time,
 }
@@ -49,6 +51,8 @@ struct WireEntry {
     size: WireSize,
     /// Keys of a Redis; null for files.
     keys: Option<u64>,
+    /// Whether only their times to live are kept.
+    ttls: bool,
     /// When it will be emptied by itself.
     expires_at: WireTime,
 }
@@ -71,6 +75,7 @@ impl From<&TrashLine> for WireEntry {
             created_at: WireTime(line.created_at),
             size: line.size.into(),
             keys: line.keys,
+            ttls: line.ttls,
             expires_at: WireTime(line.expires_at),
         }
     }
@@ -86,7 +91,10 @@ pub struct RestoredDoc {
     restored: u64,
     /// Keys of a Redis whose time had ended meanwhile; null for files.
     expired: Option<u64>,
-    /// Names that are taken again, relative to the cache's root; they are still in the trash.
+    /// Keys of a Redis whose time to live was changed and that are gone; null for files.
+    gone: Option<u64>,
+    /// Names that are taken again, relative to the cache's root, and keys that are others, or have
+    /// another time to live, than were left; they are still in the trash.
     conflicts: Vec<String>,
     /// What could not be put back; it is still in the trash.
     failed: Vec<WireFailure>,
@@ -116,9 +124,14 @@ impl RestoredDoc {
             id: id.to_owned(),
             restored: restored.restored,
             expired: Some(restored.expired),
+            gone: Some(restored.gone),
             conflicts: restored.conflicts.iter().map(|key| text(key)).collect(),
             failed: failed
                 .map(|(key, error)| WireFailure { path: text(key), error: error.clone() })
+                .chain(restored.stopped.iter().map(|error| WireFailure {
+                    path: "all that was left".to_owned(),
+                    error: error.to_string(),
+                }))
                 .collect(),
             replaced: None,
             complete: restored.complete(),
@@ -132,6 +145,7 @@ impl RestoredDoc {
             id: id.to_owned(),
             restored: restored.restored,
             expired: None,
+            gone: None,
             conflicts: restored.conflicts.iter().map(|path| path_text(path)).collect(),
             failed: restored.errors.iter().map(WireFailure::from).collect(),
             replaced: restored.replaced.clone(),

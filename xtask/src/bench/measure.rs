@@ -70,7 +70,7 @@ pub(super) fn in_turns(rounds: usize, contestants: &mut [Contestant]) -> Result<
 }
 
 /// Runs a command to its end, its answer thrown away.
-fn once(command: &mut Command) -> Result<Sample> {
+pub(super) fn once(command: &mut Command) -> Result<Sample> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut child = command.spawn().context("start")?;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::bystander::Felt;
 use super::measure::{Runs, Sample};
 
 /// What was asked of a figure.
@@ -36,6 +37,8 @@ enum Figures {
     Pair(Sample, Sample, Sample),
     /// Ours alone.
     Alone(Sample),
+    /// Ours and the other's in words, and what was asked with whether it was met.
+    Told(String, String, Option<(String, bool)>),
     /// Why there are none.
     NotMeasured(String),
 }
@@ -53,6 +56,21 @@ impl Row {
         Self { what: what.to_owned(), against: "–".to_owned(), figures, goal }
     }
 
+    /// What a bystander felt beside larder, and beside another.
+    pub(super) fn felt(
+        what: &str,
+        against: &str,
+        (ours, theirs): (Felt, Felt),
+        judged: Option<(String, bool)>,
+    ) -> Self {
+        let say = |felt: Felt| {
+            let of = |seconds: f64| format!("{:.2}", seconds * 1e3);
+            format!("{}, {}, {} ms", of(felt.p50), of(felt.p99), of(felt.max))
+        };
+        let figures = Figures::Told(say(ours), say(theirs), judged);
+        Self { what: what.to_owned(), against: against.to_owned(), figures, goal: Goal::None }
+    }
+
     /// A figure that cannot be had here.
     pub(super) fn not_measured(what: &str, why: &str) -> Self {
         let figures = Figures::NotMeasured(why.to_owned());
@@ -63,6 +81,16 @@ impl Row {
         let (ours, theirs, times) = match &self.figures {
             Figures::Pair(ours, other, times) => (ours, cost(other), factors(times)),
             Figures::Alone(ours) => (ours, "–".to_owned(), "– | – | –".to_owned()),
+            Figures::Told(ours, theirs, judged) => {
+                let (goal, met) = match judged {
+                    Some((goal, met)) => (goal.as_str(), if *met { "yes" } else { "**no**" }),
+                    None => ("–", "–"),
+                };
+                let (what, against) = (&self.what, &self.against);
+                return format!(
+                    "| {what} | {against} | {ours} | {theirs} | – | – | – | {goal} | {met} |"
+                );
+            }
             Figures::NotMeasured(why) => {
                 return format!("| {} | not measured: {why} | | | | | | | |", self.what);
             }
@@ -80,7 +108,7 @@ impl Row {
         let (ours, times) = match &self.figures {
             Figures::Pair(ours, _, times) => (ours, times.wall),
             Figures::Alone(ours) => (ours, 0.0),
-            Figures::NotMeasured(_) => return None,
+            Figures::Told(..) | Figures::NotMeasured(_) => return None,
         };
         Some(match self.goal {
             Goal::None => return None,

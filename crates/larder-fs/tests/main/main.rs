@@ -7,6 +7,7 @@
 
 #[cfg(target_os = "linux")]
 mod crash;
+mod index;
 mod locks;
 mod remove;
 mod roles;

@@ -8,6 +8,7 @@ mod locate;
 mod modgraph;
 mod needs;
 mod running;
+mod sizes;
 
 #[cfg(unix)]
 mod build_crash;

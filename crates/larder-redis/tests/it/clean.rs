@@ -5,25 +5,32 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use larder_core::{KeySelection, Meter};
+use larder_core::{KeyChange, KeySelection, Meter};
 use larder_redis::{
-    CleanOptions, Cleaned, Deployment, Limits, PreviewOptions, Selection, Stopped, Work, clean,
+    ChangeOptions, Changed, Deployment, Limits, PreviewOptions, Selection, Stopped, Work, change,
     preview,
 };
 use larder_testkit::{RedisClient, RedisCluster, RedisServer};
 
 use crate::{endpoint, matching};
 
-fn run(deployment: &Deployment, selection: &Selection, work: &Work, resume: &[Stopped]) -> Cleaned {
+fn run(deployment: &Deployment, selection: &Selection, work: &Work, resume: &[Stopped]) -> Changed {
     let limits = Limits::default();
-    let options = CleanOptions { selection, limits, scan_replica: false, undo: None, resume };
-    clean(deployment, options, work, &|_| ())
+    let options = ChangeOptions {
+        selection,
+        change: KeyChange::Remove,
+        limits,
+        scan_replica: false,
+        undo: None,
+        resume,
+    };
+    change(deployment, options, work, &|_| ())
 }
 
 /// Waits until so many keys are gone.
 fn wait_for(work: &Work, removed: u64) {
     let until = Instant::now() + Duration::from_secs(20);
-    while work.removed.load(std::sync::atomic::Ordering::Relaxed) < removed {
+    while work.changed.load(std::sync::atomic::Ordering::Relaxed) < removed {
         assert!(Instant::now() < until, "it does not begin");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -70,9 +77,9 @@ fn exactly_what_matches_goes() {
     left.retain(|key, _| !key.starts_with(b"temp:"));
     assert_eq!(after, left);
     assert!(cleaned.complete() && cleaned.nodes[0].error.is_none(), "{cleaned:?}");
-    assert_eq!(cleaned.removed(), (before.len() - left.len()) as u64);
+    assert_eq!(cleaned.changed(), (before.len() - left.len()) as u64);
     assert!(seen.keys.is_exact());
-    assert!((seen.keys.value - cleaned.removed() as f64).abs() < 0.5);
+    assert!((seen.keys.value - cleaned.changed() as f64).abs() < 0.5);
 }
 
 /// Whether a key should go, asked before it does.
@@ -131,7 +138,7 @@ fn an_idle_key_goes_and_one_in_use_stays_and_looking_touches_neither() {
     assert!((seen.keys.value - 1.0).abs() < 0.01, "{seen:?}");
     assert!(client.ask(&["OBJECT", "IDLETIME", "temp:idle"]).number() >= 7200);
     let cleaned = run(&found, &selection, &Work::default(), &[]);
-    assert_eq!(cleaned.removed(), 1);
+    assert_eq!(cleaned.changed(), 1);
     assert_eq!(cleaned.nodes[0].caused.hits, 3);
     assert_eq!(client.ask(&["EXISTS", "temp:used", "temp:old", "temp:idle"]).number(), 2);
 }
@@ -147,25 +154,26 @@ fn what_was_stopped_goes_on_where_it_was() {
     let work = Work { meter: Arc::clone(&meter), ..Work::default() };
     let limits = Limits { keys_per_second: Some(20_000), ..Limits::default() };
     let selection = matching("temp:*");
-    let options = CleanOptions {
+    let options = ChangeOptions {
         selection: &selection,
+        change: KeyChange::Remove,
         limits,
         scan_replica: false,
         undo: None,
         resume: &[],
     };
     let first = std::thread::scope(|scope| {
-        let cleaner = scope.spawn(|| clean(&found, options, &work, &|_| ()));
+        let cleaner = scope.spawn(|| change(&found, options, &work, &|_| ()));
         wait_for(&work, 5000);
         meter.stop();
         cleaner.join().unwrap()
     });
     assert!(first.interrupted && !first.complete());
     let left = client.ask(&["DBSIZE"]).number();
-    assert_eq!(left, 60_001 - i64::try_from(first.removed()).unwrap());
+    assert_eq!(left, 60_001 - i64::try_from(first.changed()).unwrap());
     let second = run(&found, &selection, &Work::default(), &first.stopped());
     assert!(second.complete());
-    assert_eq!(first.removed() + second.removed(), 60_000);
+    assert_eq!(first.changed() + second.changed(), 60_000);
     assert_eq!(client.ask(&["DBSIZE"]).number(), 1);
     assert_eq!(second.nodes[0].restarts, 0);
 }
@@ -181,8 +189,9 @@ fn a_server_that_was_killed_and_came_back_is_gone_through_again() {
     let found = Deployment::discover(&endpoint(&server)).unwrap();
     let selection = matching("temp:*");
     let limits = Limits { keys_per_second: Some(10_000), ..Limits::default() };
-    let options = CleanOptions {
+    let options = ChangeOptions {
         selection: &selection,
+        change: KeyChange::Remove,
         limits,
         scan_replica: false,
         undo: None,
@@ -190,7 +199,7 @@ fn a_server_that_was_killed_and_came_back_is_gone_through_again() {
     };
     let work = Work::default();
     let cleaned = std::thread::scope(|scope| {
-        let cleaner = scope.spawn(|| clean(&found, options, &work, &|_| ()));
+        let cleaner = scope.spawn(|| change(&found, options, &work, &|_| ()));
         wait_for(&work, 3000);
         server.restart();
         cleaner.join().unwrap()
@@ -217,16 +226,17 @@ fn a_cluster_is_cleaned_on_all_masters_and_the_rest_where_one_is_down() {
     put("keep", 90);
     let told = Mutex::new(Vec::new());
     let selection = matching("temp:*");
-    let options = CleanOptions {
+    let options = ChangeOptions {
         selection: &selection,
+        change: KeyChange::Remove,
         limits: Limits::default(),
         scan_replica: false,
         undo: None,
         resume: &[],
     };
     let tell = |stopped: Stopped| told.lock().unwrap().push(stopped.node);
-    let cleaned = clean(&found, options, &Work::default(), &tell);
-    assert_eq!((cleaned.removed(), cleaned.complete()), (600, true), "{cleaned:?}");
+    let cleaned = change(&found, options, &Work::default(), &tell);
+    assert_eq!((cleaned.changed(), cleaned.complete()), (600, true), "{cleaned:?}");
     assert_eq!(told.lock().unwrap().len(), 3);
     let left = |node: &RedisServer| node.client().ask(&["DBSIZE"]).number();
     assert_eq!(cluster.nodes.iter().map(left).sum::<i64>(), 90);
@@ -244,7 +254,7 @@ fn a_cluster_is_cleaned_on_all_masters_and_the_rest_where_one_is_down() {
     };
     let cleaned = run(&found, &selection, &Work::default(), &[]);
     assert!(!cleaned.complete() && cleaned.missing.len() == 1);
-    assert!(cleaned.removed() > 100 && cleaned.removed() < 300, "{}", cleaned.removed());
+    assert!(cleaned.changed() > 100 && cleaned.changed() < 300, "{}", cleaned.changed());
 }
 
 #[test]
@@ -267,7 +277,7 @@ fn big_collections_go_in_pieces_where_only_del_is_allowed() {
     client.ask(&["ACL", "SETUSER", "default", "-unlink"]);
     let found = Deployment::discover(&endpoint(&server)).unwrap();
     let cleaned = run(&found, &matching("temp:*"), &Work::default(), &[]);
-    assert_eq!(cleaned.removed(), 4, "{cleaned:?}");
+    assert_eq!(cleaned.changed(), 4, "{cleaned:?}");
     assert_eq!(client.ask(&["KEYS", "*"]).list(), [b"keep"]);
     let stats = client.ask(&["INFO", "commandstats"]).text();
     for used in ["hdel", "srem", "zremrangebyrank", "ltrim"] {

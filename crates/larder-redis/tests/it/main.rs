@@ -2,8 +2,14 @@
 
 mod audit;
 mod clean;
+mod connect;
+mod du;
+mod expire;
 mod glob;
 mod link;
+mod measure;
+mod moving;
+mod throttle;
 mod undo;
 
 use larder_core::KeySelection;

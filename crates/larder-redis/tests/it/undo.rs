@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use larder_core::KeyChange;
 use larder_redis::undo_file::{UndoHeader, UndoReader};
 use larder_redis::{
-    CleanOptions, Deployment, Info, Limits, Link, UndoStore, Work, clean, restore_keys,
+    ChangeOptions, Deployment, Info, Limits, Link, UndoStore, Work, change, restore_keys,
 };
 use larder_testkit::{RedisClient, RedisServer};
 
@@ -16,12 +17,13 @@ fn header() -> UndoHeader {
         cache: "redis:test".to_owned(),
         url: "redis://127.0.0.1/0".to_owned(),
         plan_id: "11111111".to_owned(),
+        ttls: false,
         created_at: 1_700_000_000_000_000_000,
         larder: "0.1.0".to_owned(),
     }
 }
 
-fn store(server: &RedisServer, path: &Path) -> UndoStore {
+pub(crate) fn store(server: &RedisServer, path: &Path) -> UndoStore {
     let info = Info::ask(&mut Link::open(&endpoint(server), "test").unwrap()).unwrap();
     UndoStore::create(path, &header(), &info).unwrap()
 }
@@ -63,14 +65,15 @@ fn every_type_comes_back_with_its_bytes_and_its_time() {
     let path = dir.path().join("keys");
     let store = store(&server, &path);
     let selection = matching("temp:*");
-    let options = CleanOptions {
+    let options = ChangeOptions {
         selection: &selection,
+        change: KeyChange::Remove,
         limits: Limits::default(),
         scan_replica: false,
         undo: Some(&store),
         resume: &[],
     };
-    let cleaned = clean(&found, options, &Work::default(), &|_| ());
+    let cleaned = change(&found, options, &Work::default(), &|_| ());
     assert!(cleaned.complete(), "{cleaned:?}");
     assert_eq!(client.ask(&["KEYS", "*"]).list(), [b"keep"]);
     let (kept, _) = store.finish().unwrap();
@@ -115,8 +118,9 @@ fn what_changes_while_it_is_kept_is_kept_as_it_was_when_it_went() {
     let path = dir.path().join("keys");
     let store = store(&server, &path);
     let selection = matching("temp:*");
-    let options = CleanOptions {
+    let options = ChangeOptions {
         selection: &selection,
+        change: KeyChange::Remove,
         limits: Limits { keys_per_second: Some(4000), ..Limits::default() },
         scan_replica: false,
         undo: Some(&store),
@@ -141,9 +145,9 @@ fn what_changes_while_it_is_kept_is_kept_as_it_was_when_it_went() {
             }
             last
         });
-        let cleaned = clean(&found, options, &Work::default(), &|_| ());
+        let cleaned = change(&found, options, &Work::default(), &|_| ());
         done.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(cleaned.complete() && cleaned.removed() == 2000, "{cleaned:?}");
+        assert!(cleaned.complete() && cleaned.changed() == 2000, "{cleaned:?}");
         counter.join().unwrap()
     });
     let (kept, _) = store.finish().unwrap();

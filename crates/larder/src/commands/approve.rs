@@ -5,10 +5,12 @@ use crate::bridge;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::render_plan::{self, quoted};
+use crate::waiting;
 
 pub(crate) fn run(context: &Context<'_>, args: &ApproveArgs) -> Result<Exit, CliError> {
-    let file = super::read_plan(&args.file)?;
-    let plan = file.plan(&bridge::classify).map_err(|bad| bad.in_file(&args.file))?;
+    let path = waiting::file(context.settings().state.as_deref(), &args.file)?;
+    let file = super::read_plan(&path)?;
+    let plan = file.plan(&bridge::classify).map_err(|bad| bad.in_file(&path))?;
     if !args.yes {
         context.printer.note(render_plan::preview(&plan, &context.screen()).trim_end());
         if !context.printer.confirm(&format!("Approve plan {}?", plan.id))? {
@@ -19,7 +21,7 @@ pub(crate) fn run(context: &Context<'_>, args: &ApproveArgs) -> Result<Exit, Cli
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
         .unwrap_or_else(|| "unknown".to_owned());
-    super::write(&args.file, file.approved(larder_fs::now(), &by).as_bytes())?;
+    super::write(&path, file.approved(larder_fs::now(), &by).as_bytes())?;
     let name = quoted(&args.file.display().to_string());
     context.printer.note(&format!("Approved plan {} as {by}. Next: larder apply {name}", plan.id));
     Ok(Exit::Done)

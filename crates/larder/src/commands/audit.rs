@@ -1,14 +1,14 @@
 //! `larder audit`.
 
 use larder_core::Severity;
-use larder_redis::{Deployment, audit};
+use larder_redis::{AuditOptions, Deployment, audit};
 
 use crate::args::AuditArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::key_removal::limits;
 use crate::wire_audit::AuditDoc;
-use crate::{redis_target, render_audit};
+use crate::{redis_readings, redis_target, render_audit};
 
 pub(crate) fn run(context: &Context<'_>, args: &AuditArgs) -> Result<Exit, CliError> {
     if !redis_target::is_redis(&args.cache) {
@@ -22,9 +22,14 @@ pub(crate) fn run(context: &Context<'_>, args: &AuditArgs) -> Result<Exit, CliEr
         let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
         let pace = crate::args_keys::PaceArgs::default();
         let stopped = || context.meter.stopped();
-        audit(&deployment, &target.cache, limits(&target.settings, &pace), &stopped)
-            .map_err(failed)?
+        let options = AuditOptions {
+            name: &target.cache,
+            limits: limits(&target.settings, &pace),
+            units: context.settings().units,
+        };
+        audit(&deployment, options, &stopped).map_err(failed)?
     };
+    redis_readings::add_own(context.settings().state.as_deref(), &target.endpoint, report.caused);
     context.printer.show(
         || AuditDoc::new(&target.cache, &report, args.top),
         || render_audit::audit(&target.cache, &report, args.top, &context.screen()),

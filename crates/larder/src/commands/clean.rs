@@ -1,12 +1,13 @@
 //! `larder clean`.
 
-use larder_core::CacheKind;
+use larder_core::{CacheKind, KeyChange};
 use larder_engine::{Request, Verb, Wishes};
 
 use crate::args::CleanArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
-use crate::{caches, key_removal, redis_target, removal};
+use crate::key_removal::Manner;
+use crate::{caches, key_plan, key_removal, redis_target, removal};
 
 pub(crate) fn run(context: &Context<'_>, args: &CleanArgs) -> Result<Exit, CliError> {
     if args.caches.iter().any(|name| redis_target::is_redis(name)) {
@@ -31,23 +32,25 @@ fn of_keys(context: &Context<'_>, args: &CleanArgs) -> Result<Exit, CliError> {
     if args.rewarm.is_some() {
         return Err(CliError::usage("--rewarm fills the module cache, not a Redis"));
     }
+    let manner = Manner::new(&args.pace, &args.remove);
     if args.pace.resume {
         if args.keys.any() {
             let what = "--resume goes on with the keys that were meant then";
             return Err(CliError::usage(what).hint("leave out --match and the like"));
         }
-        return key_removal::resume(context, &args.caches, &args.pace, &args.remove);
+        return key_removal::resume(context, &args.caches, false, &manner);
     }
     let selection = args.keys.selection("clean")?;
-    key_removal::clean(context, &args.caches, &selection, &args.pace, &args.remove)
+    let wishes = key_plan::wishes(context, &args.caches, &selection, KeyChange::Remove)?;
+    key_removal::change(context, wishes, &manner)
 }
 
-/// Go's caches and keys of a Redis are cleaned by different rules, so not by one command.
+/// Go's caches and keys of a Redis go by different rules, so not by one command.
 pub(super) fn only_redis(names: &[String]) -> Result<(), CliError> {
     match names.iter().find(|name| !redis_target::is_redis(name)) {
         None => Ok(()),
         Some(other) => Err(CliError::usage(format!("{other} is not a Redis, and the others are"))
-            .hint("clean it by a command of its own")),
+            .hint("name it in a command of its own")),
     }
 }
 

@@ -8,13 +8,13 @@ use crate::exit::{CliError, Exit};
 use crate::printer::Printer;
 use crate::render_config;
 use crate::settings::{FileSeen, Settled, resolve};
-use crate::settings_keys::{KEYS, Key, nearest};
+use crate::settings_keys::{Key, all, nearest};
 use crate::settings_places::Places;
 use crate::wire::{CheckDoc, ConfigDoc};
 
 pub(crate) fn show(context: &Context<'_>, keys: &[String]) -> Result<Exit, CliError> {
     for wanted in keys {
-        let known = KEYS.iter().any(|key| matches(key, None, wanted));
+        let known = all().any(|key| matches(key, None, wanted));
         if !known && !context.resolved.settled.iter().any(|s| matches_settled(s, wanted)) {
             return Err(unknown(wanted));
         }
@@ -77,7 +77,7 @@ pub(crate) fn own_file(global: &GlobalArgs, places: &Places) -> Result<PathBuf, 
 }
 
 pub(crate) fn unknown(wanted: &str) -> CliError {
-    let paths: Vec<String> = KEYS.iter().map(Key::path).collect();
+    let paths: Vec<String> = all().map(Key::path).collect();
     let guess = nearest(wanted, paths.iter().map(String::as_str))
         .map_or_else(String::new, |guess| format!("; did you mean {guess}?"));
     CliError::usage(format!("unknown setting {wanted}{guess}"))

@@ -59,7 +59,7 @@ fn value(key: &Key, values: &[String], home: Option<&Path>) -> Result<Toml, CliE
             .map_err(|why| CliError::usage(format!("{}: {why}", key.path())))?;
     }
     match (key.kind, values) {
-        (Kind::Folders, values) => Ok(Toml::Array(values.iter().collect::<Array>())),
+        (Kind::Folders | Kind::Texts, values) => Ok(Toml::Array(values.iter().collect::<Array>())),
         (Kind::Bool, [text]) => Ok(Toml::from(text == "true")),
         (Kind::Count, [text]) if text != "off" => {
             Ok(text.parse::<i64>().map_or_else(|_| Toml::from(text), Toml::from))
@@ -76,22 +76,28 @@ fn put(
     mut value: Toml,
 ) -> Option<()> {
     let mut table = document.as_table_mut() as &mut dyn TableLike;
-    for name in [(!key.table.is_empty()).then_some(key.table), instance].into_iter().flatten() {
+    // `respond.throttle-for` stands in a table within its own.
+    let (within, last) = match key.name.split_once('.') {
+        Some((within, last)) => (Some(within), last),
+        None => (None, key.name),
+    };
+    let own = (!key.table.is_empty()).then_some(key.table);
+    for name in [own, instance, within].into_iter().flatten() {
         let item = table.entry(name).or_insert_with(|| {
             let mut table = Table::new();
             // `[redis]` itself holds nothing but the named ones.
-            table.set_implicit(instance.is_some_and(|instance| instance != name));
+            table.set_implicit(own == Some(name) && instance.is_some());
             Item::Table(table)
         });
         table = item.as_table_like_mut()?;
     }
-    match table.get_mut(key.name) {
+    match table.get_mut(last) {
         Some(Item::Value(old)) => {
             *value.decor_mut() = old.decor().clone();
             *old = value;
         }
         _ => {
-            table.insert(key.name, Item::Value(value));
+            table.insert(last, Item::Value(value));
         }
     }
     Some(())

@@ -4,14 +4,27 @@ use larder_core::CacheKind;
 use larder_engine::du;
 use larder_engine::report::By;
 
-use crate::args::DuArgs;
+use super::clean;
+use crate::args::{ByArg, DuArgs};
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
 use crate::wire_status::DuDoc;
-use crate::{bridge, caches, render_du};
+use crate::{bridge, caches, key_du, redis_target, render_du};
 
 pub(crate) fn run(context: &Context<'_>, args: &DuArgs) -> Result<Exit, CliError> {
-    let by = args.by.map_or(By::Kind, |by| by.0);
+    if args.caches.iter().any(|name| redis_target::is_redis(name)) {
+        clean::only_redis(&args.caches)?;
+        return key_du::run(context, args);
+    }
+    let by = match args.by {
+        None => By::Kind,
+        Some(ByArg::Go(by)) => by,
+        Some(ByArg::Keys(by)) => {
+            let what = format!("Go's caches cannot be told apart by {}", by.name());
+            return Err(CliError::usage(what)
+                .hint(format!("of a Redis: larder du redis:NAME --by {}", by.name())));
+        }
+    };
     let chosen = du::settle(&caches::parse(&args.caches)?, by).map_err(misfit)?;
     let world = bridge::world(context)?;
     let report = {

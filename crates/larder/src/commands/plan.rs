@@ -1,28 +1,29 @@
 //! `larder plan`.
 
-use larder_core::{KeySelection, Plan};
+use larder_core::{KeyChange, Plan};
 use larder_engine::{Profile, cycle};
 
-use super::{clean, prune};
+use super::{clean, expire, prune};
 use crate::args::{PlanArgs, PlanCommand};
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
+use crate::key_plan::Wish;
 use crate::render_plan::{self, quoted};
 use crate::wire_plan::{PlanDoc, file_text};
-use crate::{bridge, key_removal, redis_target, render_keys};
+use crate::{bridge, key_plan, redis_target, render_keys};
 
 pub(crate) fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, CliError> {
-    if let PlanCommand::Clean { caches, keys, count } = &args.command
-        && caches.iter().any(|name| redis_target::is_redis(name))
-    {
-        return of_keys(context, args, caches, &keys.selection("plan … clean")?, *count);
+    if let Some((wishes, count)) = wishes(context, &args.command)? {
+        return of_keys(context, args, wishes, count);
     }
     let mut request = match &args.command {
         PlanCommand::Clean { keys, .. } if keys.any() => {
             let what = "--match and its like are about keys, and no Redis is named";
             return Err(CliError::usage(what));
         }
-        PlanCommand::Clean { caches, .. } => clean::request(context, caches)?,
+        PlanCommand::Clean { caches, .. } | PlanCommand::Expire { caches, .. } => {
+            clean::request(context, caches)?
+        }
         PlanCommand::Prune { caches, policy } => prune::request(context, caches, policy)?,
     };
     request.arguments = asked(&request.arguments);
@@ -36,31 +37,58 @@ pub(crate) fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, CliErr
     written(context, args, &planned.plan, context.settings().profile, text)
 }
 
-/// A plan to remove keys of Redis caches.
+/// What is wished for Redis caches, and whether every key is to be counted; nothing where the plan
+/// is about Go's.
+fn wishes(
+    context: &Context<'_>,
+    command: &PlanCommand,
+) -> Result<Option<(Vec<Wish>, bool)>, CliError> {
+    let redis = |caches: &[String]| caches.iter().any(|name| redis_target::is_redis(name));
+    Ok(match command {
+        PlanCommand::Clean { caches, keys, count } if redis(caches) => {
+            clean::only_redis(caches)?;
+            let selection = keys.selection("plan … clean")?;
+            let wishes = key_plan::wishes(context, caches, &selection, KeyChange::Remove)?;
+            Some((wishes, *count))
+        }
+        PlanCommand::Expire { caches, expiry, keys, count } => {
+            clean::only_redis(caches)?;
+            let selection = keys.selection("plan … expire")?;
+            let change = expire::change(context, expiry)?;
+            Some((key_plan::wishes(context, caches, &selection, change)?, *count))
+        }
+        PlanCommand::Prune { caches, policy } if redis(caches) => {
+            Some((prune::of_rules(context, caches, policy)?, false))
+        }
+        PlanCommand::Clean { .. } | PlanCommand::Prune { .. } => None,
+    })
+}
+
+/// A plan to change keys of Redis caches.
 fn of_keys(
     context: &Context<'_>,
     args: &PlanArgs,
-    names: &[String],
-    selection: &KeySelection,
+    wishes: Vec<Wish>,
     count: bool,
 ) -> Result<Exit, CliError> {
-    clean::only_redis(names)?;
     may_write(args)?;
-    let targets = key_removal::targets(context, names)?;
-    let (prepared, mut failed) = key_removal::prepare(context, targets, selection, count)?;
+    let (prepared, mut failed) = {
+        let _progress = context.progress("Looking at keys", None);
+        key_plan::prepare(context, wishes, key_plan::look_how(context, count))?
+    };
     // A plan is of all that was asked for, or it would be approved for less than was meant.
     if let Some((_, error)) = failed.pop() {
         return Err(error);
     }
-    let strict = prepared.iter().any(|one| one.target.profile == Profile::Production);
-    let profile = if strict { Profile::Production } else { Profile::Dev };
-    let plan = key_removal::plan(&prepared, &asked(&context.request));
+    let plan = key_plan::plan(&prepared, &asked(&context.request));
+    let profile = key_plan::profile(&prepared);
     written(context, args, &plan, profile, || render_keys::preview(&prepared, &context.screen()))
 }
 
 /// What is planned was asked for; where it was written to was not.
 fn asked(request: &[String]) -> Vec<String> {
-    let from = request.iter().position(|word| word == "clean" || word == "prune");
+    let planned = ["clean", "prune", "expire"];
+    let from = request.iter().position(|word| planned.contains(&word.as_str()));
     request[from.unwrap_or(0)..].to_vec()
 }
 

@@ -1,24 +1,17 @@
-//! `larder slowlog`.
+//! `larder slowlog`, of masters and replicas.
 
 use std::time::Duration;
 
 use larder_redis::slowlog::{self, SlowEntry};
-use larder_redis::{Deployment, Info, Link, RedisError};
+use larder_redis::throttle::servers;
+use larder_redis::{Deployment, RedisError};
 
 use crate::args::SlowlogArgs;
 use crate::context::Context;
 use crate::exit::{CliError, Exit};
-use crate::slow_kept::Kept;
-use crate::wire_slowlog::{SlowlogDoc, WireSlowEntry};
+use crate::slow_watch::Watched;
+use crate::wire_slowlog::{SlowReport, SlowlogDoc, WireSlowEntry};
 use crate::{redis_target, render_slowlog};
-
-/// A server, and what is known of its slow log.
-struct Watched {
-    link: Link,
-    run_id: String,
-    url: String,
-    kept: Kept,
-}
 
 pub(crate) fn run(context: &Context<'_>, args: &SlowlogArgs) -> Result<Exit, CliError> {
     if !redis_target::is_redis(&args.cache) {
@@ -26,54 +19,43 @@ pub(crate) fn run(context: &Context<'_>, args: &SlowlogArgs) -> Result<Exit, Cli
             .hint("larder slowlog redis:NAME"));
     }
     let target = redis_target::find(context, &args.cache)?;
-    let failed = |error| redis_target::failed(&error);
-    let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
+    let failed = |error: &RedisError| redis_target::failed(error);
+    let deployment = Deployment::discover(&target.endpoint).map_err(|error| failed(&error))?;
+    let mut report = SlowReport {
+        missing: deployment.missing.iter().map(|m| format!("{}: {}", m.what, m.why)).collect(),
+        ..SlowReport::default()
+    };
     let state = context.state_folder()?;
-    let mut missing: Vec<String> =
-        deployment.missing.iter().map(|m| format!("without {}: {}", m.what, m.why)).collect();
-    let mut watched = Vec::new();
-    for node in &deployment.nodes {
-        let mut link = Link::open(&node.endpoint, "slowlog").map_err(failed)?;
-        let run_id = Info::ask(&mut link).map_err(failed)?.run_id().to_owned();
-        let url = node.endpoint.url();
-        watched.push(Watched { link, run_id, kept: Kept::read(state, &url), url });
-    }
-    let (mut lost, mut denied) = (0, Vec::new());
-    let mut fresh = Vec::new();
-    for one in &mut watched {
-        match look(one) {
-            Ok((entries, gone)) => {
-                lost += gone;
-                one.kept.write(state, &one.url);
+    let (mut watched, mut fresh) = (Vec::new(), Vec::new());
+    let mut first_error = None;
+    for server in servers(&deployment) {
+        match Watched::open(state, &server) {
+            Ok((one, entries, lost)) => {
+                report.lost += lost;
                 fresh.extend(entries);
+                watched.push(one);
             }
             Err(error) => {
-                missing.push(error.to_string());
-                denied.push(error);
+                report.missing.push(error.to_string());
+                first_error = first_error.or(Some(error));
             }
         }
     }
     // Nothing at all could be asked: that is the answer.
-    if let Some(error) = denied.first().filter(|_| denied.len() == watched.len()) {
-        return Err(redis_target::failed(error));
+    if let Some(error) = first_error.filter(|_| watched.is_empty()) {
+        return Err(failed(&error));
     }
     if args.follow {
+        report.missing.iter().for_each(|missing| context.printer.warning(missing));
         return follow(context, &mut watched, &fresh);
     }
-    let all: Vec<SlowEntry> = watched.iter().flat_map(|one| one.kept.entries()).collect();
-    let patterns = slowlog::group(&all);
+    report.entries = watched.iter().flat_map(Watched::entries).collect();
+    report.patterns = slowlog::group(&report.entries);
     context.printer.show(
-        || SlowlogDoc::new(&target.cache, &patterns, lost, &missing),
-        || render_slowlog::patterns(&patterns, args.top, lost, &missing, &context.screen()),
+        || SlowlogDoc::new(&target.cache, &report),
+        || render_slowlog::patterns(&target.cache, &report, args.top, &context.screen()),
     );
-    Ok(if missing.is_empty() { Exit::Done } else { Exit::Partly })
-}
-
-/// What is new, and how many came and went unseen.
-fn look(one: &mut Watched) -> Result<(Vec<SlowEntry>, u64), RedisError> {
-    let look = slowlog::look(&mut one.link, one.kept.next(&one.run_id))?;
-    one.kept.add(&one.run_id, look.next, &look.entries);
-    Ok((look.entries, look.lost))
+    Ok(if report.missing.is_empty() { Exit::Done } else { Exit::Partly })
 }
 
 const OFTEN: Duration = Duration::from_millis(50);
@@ -93,14 +75,22 @@ fn follow(
         std::thread::sleep(pause);
         let mut came = 0;
         for one in &mut *watched {
-            let (entries, lost) = look(one).map_err(|error| redis_target::failed(&error))?;
+            let (entries, lost) = match one.look() {
+                Ok(found) => found,
+                Err(error) => {
+                    if one.is_news() {
+                        context.printer.warning(&format!("{error}; it is asked again"));
+                    }
+                    continue;
+                }
+            };
             if lost > 0 {
                 context.printer.warning(&format!("{lost} slow commands came and went unseen"));
             }
             came = came.max(entries.len() + usize::try_from(lost).unwrap_or(usize::MAX));
             show(context, &entries);
             if !entries.is_empty() {
-                one.kept.write(state, &one.url);
+                one.write(state);
             }
         }
         pause = if came > 16 { (pause / 2).max(OFTEN) } else { (pause * 2).min(SELDOM) };

@@ -57,6 +57,7 @@ fn lines(listed: &[Listed], config: &Config) -> Vec<TrashLine> {
             created_at: entry.created_at,
             size: entry.size,
             keys: None,
+            ttls: false,
             expires_at: entry.expires_at.unwrap_or(entry.created_at.plus(config.trash_keep)),
         })
         .collect()
@@ -92,7 +93,10 @@ fn restore(
         };
         context.printer.show(
             || RestoredDoc::of_keys(id, &restored),
-            || render_trash::keys_restored(id, &restored, &context.screen()),
+            || {
+                let ttls = entry.header.ttls;
+                render_trash::keys_restored(id, ttls, &restored, &context.screen())
+            },
         );
         return Ok(if restored.complete() { Exit::Done } else { Exit::Partly });
     }

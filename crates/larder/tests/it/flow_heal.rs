@@ -269,16 +269,19 @@ fn whoever_stops_it_finds_everything_as_it_was() {
     let before = caches(&sandbox);
     // In the first run, nothing is looked at.
     let (report, output) = signalled(&sandbox, &project, ("INT", true), "touch SIGN; sleep 100");
-    assert_eq!((&report["verdict"], output.status.code()), (&"interrupted".into(), Some(130)));
+    assert_eq!(report["verdict"], "interrupted", "{report:#}");
+    // The command ends by the terminal's signal, or by the one that larder sends on.
+    assert!(matches!(output.status.code(), Some(130 | 143)), "{:?}", output.status);
     assert_eq!(report["verified"].as_array().unwrap().len(), 0, "{report:#}");
     untouched(&sandbox, &before);
     // In the second one, when what is bad was removed already.
     let script = "test -e again && { touch SIGN; sleep 100; }; touch again; exit 3";
-    for (how, code) in [(("INT", true), 130), (("TERM", false), 143)] {
+    for (how, codes) in [(("INT", true), [130, 143]), (("TERM", false), [143, 143])] {
         let _ = fs::remove_file(project.join("again"));
         let (report, output) = signalled(&sandbox, &project, how, script);
         assert_eq!(report["verdict"], "interrupted", "{report:#}");
-        assert_eq!(output.status.code(), Some(code), "{how:?}: {output:?}");
+        let code = output.status.code().unwrap();
+        assert!(codes.contains(&code), "{how:?}: {output:?}");
         assert_eq!(report["bad"][0]["fixed"], false, "{report:#}");
         untouched(&sandbox, &before);
     }

@@ -76,6 +76,66 @@ fn every_configured_redis_has_its_row_also_one_that_is_gone() {
 }
 
 #[test]
+fn the_hit_rate_is_since_the_last_status_and_holds_nothing_of_ours() {
+    let server = RedisServer::start();
+    fill(&server, 400, 0);
+    let home = home(&server);
+    let look = |from: u32, to: u32| {
+        let get = |n: u32| vec!["GET".to_owned(), format!("temp:{n}")];
+        server.client().ask_all(&(from..to).map(get).collect::<Vec<_>>());
+    };
+    let row = |home: &Home| -> Value {
+        let status = document(home, "status/1", 0, &["status"]);
+        let caches = status["caches"].as_array().unwrap();
+        caches.iter().find(|cache| cache["cache"] == "redis:sessions").unwrap().clone()
+    };
+    // An audit before the first status: hundreds of look-ups, each a hit, none of them a client's.
+    let audit = document(&home, "audit/1", 1, &["audit", "redis:sessions"]);
+    assert!(audit["own_hits"].as_u64().unwrap() >= 800, "{audit:#}");
+    look(200, 600);
+    let first = row(&home);
+    assert_eq!(
+        (&first["hit_ratio"], &first["hit_ratio_window_seconds"]),
+        (&0.5.into(), &Value::Null)
+    );
+    look(300, 700);
+    let clean = ["clean", "redis:sessions", "--match", "temp:*", "--backup", "--yes"];
+    let cleaned = document(&home, "outcome/1", 0, &clean);
+    assert_eq!(cleaned["redis"][0]["own_hits"], 1200, "{cleaned:#}");
+    let second = row(&home);
+    assert_eq!(second["hit_ratio"], 0.25, "{second:#}");
+    assert!(second["hit_ratio_window_seconds"].as_f64().unwrap() > 0.0, "{second:#}");
+    let screen = home.run(&["status"]);
+    assert!(screen.ends(0).out.contains("SINCE"), "{}", screen.out);
+    // Statistics that were reset are no baseline.
+    server.client().ask(&["CONFIG", "RESETSTAT"]);
+    look(0, 400);
+    let reset = row(&home);
+    assert_eq!(
+        (&reset["hit_ratio"], &reset["hit_ratio_window_seconds"]),
+        (&0.0.into(), &Value::Null)
+    );
+}
+
+#[test]
+fn status_goes_on_where_not_all_may_be_asked() {
+    let server = RedisServer::start();
+    fill(&server, 30, 0);
+    let home = home(&server);
+    server.client().ask(&["ACL", "SETUSER", "default", "-info", "-memory"]);
+    let status = document(&home, "status/1", 0, &["status"]);
+    let caches = status["caches"].as_array().unwrap();
+    let row = caches.iter().find(|cache| cache["cache"] == "redis:sessions").unwrap();
+    assert_eq!((&row["state"], &row["keys"]), (&"ok".into(), &30.into()));
+    assert!(row["hit_ratio"].is_null() && row["used_memory_bytes"].is_null(), "{row:#}");
+    let missing = row["missing"].to_string();
+    assert!(missing.contains("+info") && missing.contains("+memory|stats"), "{missing}");
+    let screen = home.run(&["status"]);
+    assert!(screen.ends(0).out.contains("+memory|stats"), "{}", screen.out);
+    assert!(screen.out.contains("in part"), "{}", screen.out);
+}
+
+#[test]
 fn in_dev_it_asks_and_in_production_only_a_plan_removes() {
     let server = RedisServer::start();
     fill(&server, 500, 100);
@@ -188,16 +248,25 @@ fn bad_input_is_an_error_that_tells_no_password() {
         (&["clean", "redis:sessions", "--match", "x", "-n"], 6),
         (&["clean", "redis:sessions", "--resume"], 2),
         (&["prune", "redis:sessions"], 2),
-        (&["du", "redis:sessions"], 2),
+        (&["prune", "redis:sessions", "--max-size", "1GB"], 2),
+        (&["prune", "redis:sessions", "build", "--resume"], 2),
+        (&["prune", "build", "--max-rate", "5"], 2),
+        (&["expire", "redis:sessions"], 2),
+        (&["expire", "redis:sessions", "--match", "x"], 2),
+        (&["expire", "redis:sessions", "--match", "x", "--ttl", "0s"], 2),
+        (&["expire", "redis:sessions", "--match", "x", "--ttl", "1h", "--jitter", "95%"], 2),
+        (&["expire", "redis:sessions", "--match", "x", "--ttl", "1h", "--nx", "--gt"], 2),
+        (&["expire", "redis:sessions", "--resume", "--ttl", "1h"], 2),
+        (&["expire", "redis:sessions", "--resume"], 2),
+        (&["expire", "build", "--match", "x", "--ttl", "1h"], 2),
     ] {
         let ran = home.run(args);
         ran.ends(code);
         assert!(ran.err.starts_with("error: "), "{args:?}: {ran:?}");
         told(&ran);
     }
-    // What is configured is not said to be unknown.
     let prune = home.run(&["prune", "redis:sessions"]);
-    assert!(prune.err.contains("Go's caches only"), "{prune:?}");
+    assert!(prune.err.contains("no rule of the settings says"), "{prune:?}");
     let url = server.url();
     let with = |password: &str| {
         let args = ["clean", &url, "--match", "x", "-n"];
@@ -257,6 +326,27 @@ fn slow_commands_are_told_by_pattern_with_their_sender_and_no_secret() {
     assert!(after["lost"].as_u64().unwrap() < 10, "{after:#}");
     let screen = home.run(&["slowlog", "redis:sessions"]);
     assert!(screen.ends(0).out.contains("from 127.0.0.1, nightly, user batch"), "{}", screen.out);
+
+    assert!(screen.out.contains("larder throttle redis:sessions --user batch --for"), "{screen:?}");
+
+    // Who has gone since is still known by its user; whom nobody ever saw is not guessed.
+    drop(client);
+    client = server.client();
+    client.ask(&["KEYS", "seen:*"]);
+    drop(client);
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut alone = server.client();
+    while alone.ask(&["CLIENT", "LIST"]).text().lines().count() > 1 {
+        assert!(Instant::now() < until, "the clients do not go");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(alone);
+    let gone = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    assert_eq!(keys(&gone)["senders"][0]["user"], "batch", "{gone:#}");
+    let patterns = gone["patterns"].as_array().unwrap();
+    let unseen = patterns.iter().find(|p| p["pattern"] == "KEYS seen:*").unwrap();
+    assert_eq!(unseen["senders"][0]["user"], Value::Null, "{unseen:#}");
+    assert!(gone["blocked_ratio"].as_f64().unwrap() > 0.0, "{gone:#}");
 
     server.client().ask(&["ACL", "SETUSER", "default", "-slowlog"]);
     let denied = home.run(&["slowlog", "redis:sessions"]);

@@ -3,6 +3,12 @@
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
 mod config;
+#[cfg(unix)]
+mod export;
+#[cfg(unix)]
+mod export_metrics;
+#[cfg(unix)]
+mod export_queries;
 mod files;
 mod flow;
 #[cfg(unix)]
@@ -10,6 +16,8 @@ mod flow_attack;
 mod flow_clean;
 mod flow_download;
 mod flow_download_sums;
+#[cfg(unix)]
+mod flow_expire;
 #[cfg(unix)]
 mod flow_go_scripts;
 #[cfg(unix)]
@@ -25,11 +33,18 @@ mod flow_plan;
 mod flow_prune;
 #[cfg(unix)]
 mod flow_redis;
+mod flow_redis_audit;
+#[cfg(unix)]
+mod flow_throttle;
 mod flow_trash;
+mod flow_trend;
 mod flow_verify;
 #[cfg(unix)]
 mod flow_verify_mod;
 mod help;
+#[cfg(unix)]
+mod pipelines;
+mod runbooks;
 mod usage;
 
 use std::path::{Path, PathBuf};

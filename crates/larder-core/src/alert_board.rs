@@ -1,0 +1,284 @@
+//! Which alerts there are: raised when something was bad for long enough, over when it was good for
+//! as long, told once each time, reminded of, silenced, inhibited.
+//!
+//! Pure: what was judged and the time are handed in, what is to be told comes out. The board is a
+//! value that outlives a restart, so that nothing is told twice and nothing forgotten.
+
+use std::time::Duration;
+
+use crate::alert::{Alert, Occasion};
+use crate::finding::Severity;
+use crate::time::Time;
+
+/// When an alert is raised and when it is over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// A score below this raises.
+    pub raise_below: f64,
+    /// A score at or above this clears; between the two nothing changes.
+    pub clear_above: f64,
+    /// A score below this is critical.
+    pub critical_below: f64,
+    /// What is bad raises when it has been for this long, and clears when it has been good for as
+    /// long.
+    pub hold: Duration,
+    /// What still fires is told again after this.
+    pub remind: Option<Duration>,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            raise_below: 80.0,
+            clear_above: 85.0,
+            critical_below: 70.0,
+            hold: Duration::from_mins(1),
+            remind: Some(Duration::from_hours(4)),
+        }
+    }
+}
+
+impl Thresholds {
+    /// How a score is to be taken.
+    pub fn judge(&self, score: Option<f64>) -> Verdict {
+        match score {
+            None => Verdict::Unknown,
+            Some(score) if score < self.raise_below => Verdict::Bad,
+            Some(score) if score >= self.clear_above => Verdict::Good,
+            Some(_) => Verdict::Between,
+        }
+    }
+
+    /// How bad a score is.
+    pub fn severity(&self, score: f64) -> Severity {
+        if score < self.critical_below { Severity::Critical } else { Severity::Warning }
+    }
+}
+
+/// How one cache was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It raises.
+    Bad,
+    /// It neither raises nor clears.
+    Between,
+    /// It clears.
+    Good,
+    /// Nothing is known, so nothing changes.
+    Unknown,
+}
+
+/// What is known of one cache now. `alert.since` is not looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// As it would be told.
+    pub alert: Alert,
+    /// How it is to be taken.
+    pub verdict: Verdict,
+}
+
+/// Where an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Bad, but not for long enough.
+    Pending {
+        /// Since when it has been bad.
+        since: Time,
+    },
+    /// It fires.
+    Firing {
+        /// Since when it has been good again, where it has.
+        good_since: Option<Time>,
+    },
+    /// It is over, and who was told of it is still to be told so.
+    Over,
+}
+
+/// An alert on the board.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tracked {
+    /// As it was last judged.
+    pub alert: Alert,
+    /// Where it stands.
+    pub phase: Phase,
+    /// When somebody was last told that it fires, and how bad it was then.
+    pub told: Option<(Time, Severity)>,
+    /// How often somebody was told of it.
+    pub tellings: u32,
+    /// Whether something was done or found out about it that nobody was told yet.
+    pub news: bool,
+}
+
+/// All alerts of this machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Board {
+    /// In the order in which they came.
+    pub tracked: Vec<Tracked>,
+}
+
+/// What somebody is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telling {
+    /// The same after a restart: name, cache, when it was raised, and which telling of it this is.
+    pub id: String,
+    /// Why.
+    pub occasion: Occasion,
+    /// Of what.
+    pub alert: Alert,
+}
+
+impl Board {
+    /// Takes in what was judged. What a cache's absence from `judged` means is nothing: it stays.
+    pub fn step(&mut self, judged: Vec<Judged>, thresholds: &Thresholds, now: Time) {
+        for one in judged {
+            let found = self.tracked.iter().position(|t| t.alert.key() == one.alert.key());
+            match found {
+                Some(at) => self.tracked[at].step(one, thresholds, now),
+                None if one.verdict == Verdict::Bad => {
+                    let phase = Phase::Pending { since: now };
+                    let told = None;
+                    let mut new =
+                        Tracked { alert: one.alert, phase, told, tellings: 0, news: false };
+                    new.alert.since = now;
+                    new.ripen(thresholds, now);
+                    self.tracked.push(new);
+                }
+                None => {}
+            }
+        }
+        let gone = |t: &Tracked| match t.phase {
+            Phase::Over => t.told.is_none(),
+            Phase::Pending { .. } | Phase::Firing { .. } => false,
+        };
+        self.tracked.retain(|tracked| !gone(tracked));
+    }
+
+    /// A cache that is no longer looked after has no alert.
+    pub fn retain(&mut self, known: impl Fn(&str) -> bool, now: Time) {
+        for tracked in &mut self.tracked {
+            if !known(&tracked.alert.cache) && tracked.phase != Phase::Over {
+                tracked.phase = Phase::Over;
+                tracked.alert.ended = Some(now);
+            }
+        }
+        self.tracked.retain(|tracked| tracked.phase != Phase::Over || tracked.told.is_some());
+    }
+
+    /// Adds what was done or found out about what fires; it is told with it.
+    pub fn note(&mut self, cache: &str, done: Option<String>, details: Vec<String>) {
+        let fires =
+            |t: &&mut Tracked| t.alert.cache == cache && matches!(t.phase, Phase::Firing { .. });
+        let Some(tracked) = self.tracked.iter_mut().find(fires) else { return };
+        tracked.news = true;
+        tracked.alert.done.extend(done);
+        if !details.is_empty() {
+            tracked.alert.details = details;
+        }
+    }
+
+    /// What fires now.
+    pub fn firing(&self) -> impl Iterator<Item = &Alert> {
+        let fires = |tracked: &&Tracked| matches!(tracked.phase, Phase::Firing { .. });
+        self.tracked.iter().filter(fires).map(|tracked| &tracked.alert)
+    }
+
+    /// What is to be told now, and takes it as told. What `quiet` names is silenced or inhibited:
+    /// it is told when that ends, if it still fires then.
+    pub fn tell(
+        &mut self,
+        thresholds: &Thresholds,
+        now: Time,
+        quiet: impl Fn(&Alert) -> bool,
+    ) -> Vec<Telling> {
+        let mut tellings = Vec::new();
+        for tracked in &mut self.tracked {
+            let Some(occasion) = tracked.due(thresholds, now) else { continue };
+            // That it is over is told to whoever was told that it began.
+            if occasion != Occasion::Cleared && quiet(&tracked.alert) {
+                continue;
+            }
+            tellings.push(tracked.tell(occasion, now));
+        }
+        self.tracked.retain(|tracked| tracked.phase != Phase::Over);
+        tellings
+    }
+}
+
+impl Tracked {
+    fn step(&mut self, one: Judged, thresholds: &Thresholds, now: Time) {
+        let (since, before) = (self.alert.since, self.alert.score_before);
+        let done = std::mem::take(&mut self.alert.done);
+        let details = std::mem::take(&mut self.alert.details);
+        if one.verdict != Verdict::Unknown {
+            let severity = self.alert.severity;
+            self.alert = one.alert;
+            self.alert.since = since;
+            self.alert.score_before = before.or(self.alert.score_before);
+            // What is on its way back to good is no less bad for that.
+            if one.verdict != Verdict::Bad {
+                self.alert.severity = severity;
+            }
+        }
+        // What was done and found out stays with it for as long as it fires.
+        (self.alert.done, self.alert.details) = (done, details);
+        match (self.phase, one.verdict) {
+            (Phase::Pending { .. }, Verdict::Between | Verdict::Good) | (Phase::Over, _) => {
+                self.phase = Phase::Over;
+            }
+            (Phase::Pending { .. }, Verdict::Bad) => self.ripen(thresholds, now),
+            (Phase::Firing { .. }, Verdict::Bad | Verdict::Between) => {
+                self.phase = Phase::Firing { good_since: None };
+            }
+            (Phase::Firing { good_since }, Verdict::Good) => {
+                let good_since = good_since.unwrap_or(now);
+                self.phase = if now.since(good_since) >= thresholds.hold {
+                    self.alert.ended = Some(now);
+                    Phase::Over
+                } else {
+                    Phase::Firing { good_since: Some(good_since) }
+                };
+            }
+            (_, Verdict::Unknown) => {}
+        }
+    }
+
+    fn ripen(&mut self, thresholds: &Thresholds, now: Time) {
+        let Phase::Pending { since } = self.phase else { return };
+        if now.since(since) >= thresholds.hold {
+            self.phase = Phase::Firing { good_since: None };
+            self.alert.since = now;
+        }
+    }
+
+    fn due(&self, thresholds: &Thresholds, now: Time) -> Option<Occasion> {
+        match (self.phase, self.told) {
+            (Phase::Pending { .. }, _) | (Phase::Over, None) => None,
+            (Phase::Over, Some(_)) => Some(Occasion::Cleared),
+            // What is on its way back to good is neither raised nor reminded of.
+            (Phase::Firing { good_since: Some(_) }, _) => None,
+            (Phase::Firing { .. }, None) => Some(Occasion::Raised),
+            (Phase::Firing { .. }, Some((_, severity)))
+                if self.news || severity != self.alert.severity =>
+            {
+                Some(Occasion::Changed)
+            }
+            (Phase::Firing { .. }, Some((at, _))) => {
+                thresholds.remind.filter(|after| now.since(at) >= *after)?;
+                Some(Occasion::Reminder)
+            }
+        }
+    }
+
+    fn tell(&mut self, occasion: Occasion, now: Time) -> Telling {
+        self.told = Some((now, self.alert.severity));
+        self.tellings += 1;
+        self.news = false;
+        let (name, cache) = self.alert.key();
+        let id = format!("{name}/{cache}/{}/{}", self.alert.since.unix_nanos(), self.tellings);
+        Telling { id, occasion, alert: self.alert.clone() }
+    }
+}
+
+#[cfg(test)]
+#[path = "alert_board_tests.rs"]
+mod tests;

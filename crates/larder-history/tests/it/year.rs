@@ -1,0 +1,168 @@
+//! A year of twenty caches: how much it takes, and how long.
+
+use std::time::{Duration, Instant};
+
+use larder_core::Sample;
+use larder_history::{
+    Entry, EventFilter, Limits, Metric, Range, Reader, Series as _, Source, Store,
+};
+
+use crate::{Place, at, event, redis, sample};
+
+const DAY: i64 = 86_400;
+
+/// Samples as a daemon would have taken them, thinned on the way: of the part that ends as hours
+/// four an hour, of the one that ends as five minutes two of them, and then every 15 seconds.
+fn fill(store: &mut Store, caches: usize, days: i64) -> u64 {
+    let mut written = 0;
+    let parts = [(0, days - 30, 900), (days - 30, days - 2, 150), (days - 2, days, 15)];
+    for (from, until, every) in parts {
+        for hour in from.max(0) * 24..until.max(0) * 24 {
+            let mut batch = Vec::new();
+            for step in 0..3600 / every {
+                let second = hour * 3600 + step * every;
+                for cache in 0..caches {
+                    batch.push(Entry::Sample(Box::new(made(cache, second))));
+                }
+            }
+            written += batch.len() as u64;
+            store.write(&batch).unwrap();
+            if hour % 24 == 23 {
+                let event = event("cleaned", "build", hour * 3600);
+                store.write(&[Entry::Event(event)]).unwrap();
+            }
+            while store.tidy(at(hour * 3600), 20_000).unwrap().more {}
+        }
+    }
+    written
+}
+
+/// Two of three are a Redis, which has the larger rows.
+fn made(cache: usize, second: i64) -> Sample {
+    let grown = 5_000_000_000 + (second as u64 % 600_000) * 7919 + cache as u64 * 1_000_003;
+    let one = if cache.is_multiple_of(3) {
+        sample(&format!("build-{cache}"), second, grown)
+    } else {
+        redis(&format!("redis:cache-{cache}"), second, grown, second as u64 * 31)
+    };
+    Sample {
+        logical_bytes: Some(grown - 100_000),
+        reclaimable_bytes: Some(grown / 3),
+        budget_bytes: Some(20_000_000_000),
+        disk_free_bytes: Some(500_000_000_000 - grown),
+        disk_size_bytes: Some(1_000_000_000_000),
+        last_used: Some(one.at),
+        oldest_use: Some(one.at.minus(Duration::from_secs(400_000))),
+        score: Some(77.13),
+        points: ["hit_rate", "memory", "latency"].map(|name| (name.to_owned(), 25.7)).to_vec(),
+        ..one
+    }
+}
+
+/// What this thread has used of a processor, where the system says so; else the time that went by.
+/// Other tests and other work on the machine do not count.
+fn busy() -> Duration {
+    static BEGUN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    let used = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = used.and_then(|text| text.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| BEGUN.elapsed(), Duration::from_nanos)
+}
+
+fn measure(caches: usize, days: i64) -> (u64, Duration) {
+    let place = Place::new();
+    let mut store = place.store();
+    let (begun, by_clock) = (busy(), Instant::now());
+    let written = fill(&mut store, caches, days);
+    let (took, by_clock) = (busy() - begun, by_clock.elapsed());
+    drop(store);
+    let reader = Reader::new(&place.path());
+    let bytes = reader.bytes();
+    let all = Range { since: at(0), until: at(days * DAY), most: 300 };
+    let sources = reader.sources(all).unwrap();
+    assert_eq!(sources.len(), caches);
+    let mut best = Duration::MAX;
+    for _ in 0..3 {
+        let begun = busy();
+        for source in &sources {
+            let trend = reader.trend(source, Metric::Allocated, all).unwrap();
+            assert!(trend.samples > 150, "{trend:?}");
+        }
+        best = best.min(busy() - begun);
+    }
+    let rows: usize = sources
+        .iter()
+        .map(|source| {
+            let all = Range { most: usize::MAX, ..all };
+            reader.series(source, Metric::Allocated, all).unwrap().len()
+        })
+        .sum();
+    assert_eq!(reader.events(&EventFilter::default()).unwrap().len() as i64, days);
+    println!(
+        "{caches} caches, {days} days: {:.1} MB in {rows} rows ({} bytes a row), trend of all {best:?}; \
+         {written} samples written and tidied in {took:?} of the processor, {by_clock:?} by the \
+         clock ({:?} a sample)",
+        bytes as f64 / 1e6,
+        bytes / rows as u64,
+        took / u32::try_from(written).unwrap(),
+    );
+    (bytes, best)
+}
+
+#[test]
+fn forty_days_of_three_caches_are_small_and_their_trend_is_quick() {
+    let (bytes, trend) = measure(3, 40);
+    // As much as a year of twenty may take, for these rows.
+    assert!(bytes < 20_000_000, "{bytes}");
+    assert!(trend < Duration::from_millis(500), "{trend:?}");
+}
+
+#[test]
+#[ignore = "takes a minute; run with --release --ignored --nocapture for the figures"]
+fn a_year_of_twenty_caches() {
+    let (bytes, trend) = measure(20, 365);
+    assert!(bytes < 200_000_000, "{bytes}");
+    assert!(trend < Duration::from_millis(50) || cfg!(debug_assertions), "{trend:?}");
+}
+
+#[test]
+fn the_file_stays_within_its_limit_and_the_oldest_goes_first() {
+    let place = Place::new();
+    let limits = Limits { max_bytes: 1_500_000, ..Limits::default() };
+    let mut store = Store::open(&place.path(), limits).unwrap().0;
+    for hour in 0..240 {
+        let batch: Vec<Entry> = (0..240)
+            .map(|step| Entry::Sample(Box::new(made(1, hour * 3600 + step * 15))))
+            .collect();
+        store.write(&batch).unwrap();
+        while store.tidy(at(hour * 3600), 2000).unwrap().more {}
+    }
+    let reader = Reader::new(&place.path());
+    // The log is beside it until it is written into the file.
+    assert!(reader.bytes() < 1_500_000 + 5_000_000, "{}", reader.bytes());
+    let all = Range { since: at(0), until: at(240 * 3600), most: usize::MAX };
+    let line = reader.series(&Source::here("redis:cache-1"), Metric::Allocated, all).unwrap();
+    assert!(line[0].at > at(3600), "the oldest is still there");
+    assert_eq!(line.last().unwrap().at, at(240 * 3600 - 15));
+    // What is within two days is as it came, as far as there is room.
+    assert!(line.len() > 5000, "{}", line.len());
+}
+
+#[test]
+fn what_is_too_old_goes() {
+    let place = Place::new();
+    let limits = Limits { keep_for: Duration::from_secs(10 * 86_400), ..Limits::default() };
+    let mut store = Store::open(&place.path(), limits).unwrap().0;
+    for day in 0..20 {
+        let batch: Vec<Entry> =
+            (0..24).map(|hour| Entry::Sample(Box::new(made(0, day * DAY + hour * 3600)))).collect();
+        store.write(&batch).unwrap();
+        store.write(&[Entry::Event(event("cleaned", "build", day * DAY))]).unwrap();
+        while store.tidy(at(day * DAY), 500).unwrap().more {}
+    }
+    let reader = Reader::new(&place.path());
+    let all = Range { since: at(0), until: at(20 * DAY), most: usize::MAX };
+    let line = reader.series(&Source::here("build-0"), Metric::Allocated, all).unwrap();
+    assert!(line[0].at >= at(9 * DAY), "{:?}", line[0]);
+    let events = reader.events(&EventFilter::default()).unwrap();
+    assert!(events[0].event.at >= at(9 * DAY));
+}

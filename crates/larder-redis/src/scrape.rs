@@ -1,0 +1,97 @@
+//! Everything that a server tells of itself in one round trip: for metrics and for history, which
+//! want every figure and no opinion.
+
+use redis::{Pipeline, Value};
+
+use crate::deployment::{Deployment, Missing};
+use crate::error::RedisError;
+use crate::info::Info;
+use crate::link::Link;
+use crate::select::integer;
+
+/// What one server told.
+#[derive(Clone, Debug)]
+pub struct Scraped {
+    /// `host:port` or the socket's path.
+    pub address: String,
+    /// Every section of `INFO`, those that it leaves out by default too: `cmdstat_*`,
+    /// `latency_percentiles_usec_*`, `errorstat_*`, modules. Empty where it is not allowed.
+    pub info: Info,
+    /// Entries in the slow log.
+    pub slowlog_length: Option<u64>,
+    /// The id of the newest of them; `None` where there is none.
+    pub slowlog_last_id: Option<u64>,
+    /// What could not be asked, with the grant that it takes.
+    pub missing: Vec<Missing>,
+}
+
+/// Asks one server, over a connection that may be kept for the next time: one round trip, and one
+/// more where the server is too old to tell everything at once.
+pub fn scrape(link: &mut Link) -> Result<Scraped, RedisError> {
+    let mut pipe = Pipeline::with_capacity(3);
+    pipe.cmd("INFO").arg("everything");
+    pipe.cmd("SLOWLOG").arg("LEN");
+    pipe.cmd("SLOWLOG").arg("GET").arg(1);
+    let mut answers = link.ask_all(&pipe)?.into_iter();
+    let mut scraped = Scraped {
+        address: link.address().to_owned(),
+        info: Info::default(),
+        slowlog_length: None,
+        slowlog_last_id: None,
+        missing: Vec::new(),
+    };
+    let mut next = |what: &str| match answers.next().unwrap_or(Ok(Value::Nil)) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_missing_right() => {
+            let (what, why) = (what.to_owned(), error.to_string());
+            if scraped.missing.iter().all(|missing| missing.what != what) {
+                scraped.missing.push(Missing { what, why });
+            }
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    };
+    let info = next("INFO")?;
+    let length = next("the slow log")?;
+    let newest = next("the slow log")?;
+    if let Some(info) = info {
+        let text: Vec<u8> = link.read(info, "INFO")?;
+        scraped.info = Info::parse(&String::from_utf8_lossy(&text));
+        if scraped.info.get("redis_version").is_none() {
+            // Before 7.0 a word that is no section's name is answered with nothing.
+            scraped.info = Info::ask_sections(link, Some("all"))?;
+        }
+    }
+    let whole = |value: &Value| integer(value).and_then(|number| u64::try_from(number).ok());
+    scraped.slowlog_length = length.as_ref().and_then(whole);
+    scraped.slowlog_last_id = newest.as_ref().and_then(|newest| match newest {
+        Value::Array(entries) => match entries.first() {
+            Some(Value::Array(entry)) => entry.first().and_then(whole),
+            _ => None,
+        },
+        _ => None,
+    });
+    Ok(scraped)
+}
+
+/// Asks all masters at once, each over a connection of its own.
+pub fn scrape_all(deployment: &Deployment) -> Vec<(String, Result<Scraped, RedisError>)> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = deployment
+            .nodes
+            .iter()
+            .map(|node| {
+                let ask = || scrape(&mut Link::open(&node.endpoint, "metrics")?);
+                (node.address().to_owned(), scope.spawn(ask))
+            })
+            .collect();
+        let joined = asked.into_iter().map(|(address, thread)| {
+            let broke_off = RedisError::Setup {
+                address: address.clone(),
+                why: "asking it broke off by a defect of larder".to_owned(),
+            };
+            (address, thread.join().unwrap_or(Err(broke_off)))
+        });
+        joined.collect()
+    })
+}

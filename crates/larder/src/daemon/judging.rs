@@ -1,0 +1,276 @@
+//! From what was measured to what is known and judged: scores, growth, forecasts, verdicts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::alert_board::{Judged, Verdict};
+use larder_core::baseline::{Baseline, Cycle, Deviation};
+use larder_core::{Alert, CacheKind, Notice, Occasion, Reason, Sample, Severity, Time};
+use larder_engine::World;
+use larder_engine::report::{State, StatusReport, StatusRow};
+use larder_history::{Metric, Range, Series as _, Source};
+use larder_server::Growth;
+
+use super::alerts::{self, Evidence};
+use super::base::Base;
+use super::cleaning::Told;
+use super::record::Recorder;
+use super::sampler::Round;
+use crate::health::{GoContext, Health, of_go, of_redis};
+use crate::settings::Settings;
+use crate::trend_rows;
+use crate::wire::TrendDoc;
+
+/// The past that growth is taken from.
+const PAST: Duration = Duration::from_hours(7 * 24);
+/// The past that says what is usual.
+const USUAL: Duration = Duration::from_hours(28 * 24);
+
+/// Takes in a round: scores each sample, and keeps all.
+pub(crate) fn take(
+    base: &Base<'_>,
+    recorder: &Recorder<'_>,
+    round: Round,
+    world: &World,
+    now: Time,
+) {
+    let settings = base.settings();
+    let builds = larder_go::running::running().len() as u64;
+    let mut known = base.live.know();
+    let report = known.report.clone();
+    let mut health: Vec<Health> = Vec::new();
+    let mut samples = round.samples;
+    for sample in &mut samples {
+        let growth = known.growth.get(&sample.cache);
+        let row = report.as_deref().and_then(|report| row_of(report, sample));
+        if let Some(row) = row {
+            sample.reclaimable_bytes = Some(row.reclaimable.0);
+            (sample.last_used, sample.oldest_use) = (row.last_used, row.oldest_use);
+            let context =
+                GoContext { full_in: full_in(growth, now), now: Some(now), units: settings.units };
+            health.extend(of_go(&row, context));
+        }
+    }
+    // A server that has not answered in time is what it was when it last did.
+    let mut rows = known.redis.clone();
+    for row in round.redis {
+        rows.retain(|old| old.cache != row.cache);
+        rows.push(Arc::new(row));
+    }
+    rows.retain(|row| {
+        settings.redis.iter().any(|redis| row.cache == format!("redis:{}", redis.name))
+    });
+    rows.sort_by(|a, b| a.cache.cmp(&b.cache));
+    let of_rows = rows.iter().map(|row| of_redis(row, settings.daemon.health, settings.units));
+    health.extend(of_rows);
+    for sample in &mut samples {
+        let Some(own) = health.iter().find(|health| health.cache == sample.cache) else { continue };
+        sample.score = own.score.value;
+        let points = own.score.dimensions.iter();
+        sample.points = points.filter_map(|p| Some((p.name.to_owned(), p.points?))).collect();
+    }
+    for facts in round.facts {
+        known.facts.retain(|old| old.cache != facts.cache);
+        known.facts.push(facts);
+    }
+    known.redis = rows;
+    known.health = health;
+    known.go_commands = Some(builds);
+    let alive = |cache: &str| is_known(cache, &settings, world);
+    known.samples.retain(|cache, _| alive(cache));
+    for sample in &samples {
+        known.take(sample.clone());
+    }
+    known.ready.get_or_insert(now);
+    drop(known);
+    recorder.samples(samples);
+}
+
+fn is_known(cache: &str, settings: &Settings, world: &World) -> bool {
+    match cache.strip_prefix("redis:") {
+        Some(name) => settings.redis.iter().any(|redis| redis.name == name),
+        None => cache.parse::<CacheKind>().is_ok_and(|kind| world.root(kind).dir().is_some()),
+    }
+}
+
+/// The row of the last full scan, with the size as it is now.
+fn row_of(report: &StatusReport, sample: &Sample) -> Option<StatusRow> {
+    let row = report.rows.iter().find(|row| row.cache.name() == sample.cache)?;
+    let mut row = row.clone();
+    let (files, logical) = (sample.files?, sample.logical_bytes?);
+    row.size = larder_core::Size::new(files, logical, sample.allocated_bytes?);
+    row.reclaimable.0 = row.reclaimable.0.min(row.size.allocated.0);
+    row.budget = sample.budget_bytes.map(larder_core::Allocated);
+    row.state = State::Ok;
+    Some(row)
+}
+
+fn full_in(growth: Option<&Growth>, now: Time) -> Option<Duration> {
+    let growth = growth?;
+    Some(growth.full_at.map_or(Duration::MAX, |at| at.since(now)))
+}
+
+/// Works out from history how each cache grows; forecasts are kept and held against what came.
+pub(crate) fn foresee(base: &Base<'_>) {
+    let context = base.context(&["trend"]);
+    // What cannot be read now is tried again in a minute; the history's own state is an alert.
+    let Ok(rows) = trend_rows::of_history(&context, &[], PAST) else { return };
+    let mut known = base.live.know();
+    for row in rows.iter().filter(|row| row.metric == Metric::Allocated) {
+        let cache = row.source.cache.clone();
+        if row.source.host.as_ref().is_some_and(|host| *host != larder_engine::keys::host()) {
+            continue;
+        }
+        if let Some(error) = row.record.ratio {
+            known.forecast_errors.insert(cache.clone(), error);
+        }
+        let Some(rate) = row.trend.rate else { continue };
+        let full = [row.full, row.disk_full].into_iter().flatten().map(|full| full.at).min();
+        let growth = Growth {
+            cache: cache.clone(),
+            per_second: rate.per_second,
+            low: rate.interval.map(|(low, _)| low),
+            high: rate.interval.map(|(_, high)| high),
+            full_at: full,
+        };
+        known.growth.insert(cache, growth);
+    }
+    known.trend = serde_json::to_value(TrendDoc::new(&rows, context.now)).ok();
+}
+
+/// How each cache is to be taken, and larder itself.
+pub(crate) fn judge(
+    base: &Base<'_>,
+    recorder: &Recorder<'_>,
+    bad_settings: Option<&str>,
+    now: Time,
+) -> Vec<Judged> {
+    let settings = base.settings();
+    let mut known = base.live.know();
+    let (mut judged, mut good) = (Vec::new(), Vec::new());
+    for (cache, sample) in &known.samples {
+        let health = known.health.iter().find(|health| health.cache == *cache);
+        let report = known.report.as_deref();
+        let row = report.and_then(|r| r.rows.iter().find(|row| row.cache.name() == cache));
+        let frees = row.and_then(|row| row.findings.iter().find_map(|finding| finding.frees));
+        let unusual =
+            if settings.daemon.alert.unusual { unusual(recorder, sample, now) } else { Vec::new() };
+        let evidence = Evidence {
+            health,
+            growth: known.growth.get(cache),
+            unmeasured: sample.error.as_deref().map(|why| (why, now.since(sample.at))),
+            good_score: known.good_scores.get(cache).copied(),
+            unusual,
+            frees: frees.map(|bytes| bytes.0),
+            units: settings.units,
+        };
+        let one = alerts::judge(cache, &evidence, &settings.daemon.alert, now);
+        if let (Verdict::Good, Some(score)) = (one.verdict, one.alert.score) {
+            good.push((cache.clone(), score));
+        }
+        judged.push(one);
+    }
+    known.good_scores.extend(good);
+    drop(known);
+    judged.push(own("SettingsBad", bad_settings.map(str::to_owned), "larder config check", now));
+    let stats = recorder.history().stats();
+    let damage =
+        stats.last_error.or_else(|| recorder.damaged.clone().filter(|_| is_new(base, now)));
+    judged.push(own("HistoryDamaged", damage, "larder events --since 1h", now));
+    judged
+}
+
+/// That a file was set aside is told for an hour.
+fn is_new(base: &Base<'_>, now: Time) -> bool {
+    let ready = base.live.know().ready;
+    ready.is_none_or(|at| now.since(at) < Duration::from_hours(1))
+}
+
+/// Something about larder itself.
+fn own(name: &str, trouble: Option<String>, command: &str, now: Time) -> Judged {
+    let verdict = if trouble.is_some() { Verdict::Bad } else { Verdict::Good };
+    let reason = |text| Reason { id: name.to_owned(), lost: None, text };
+    Judged {
+        alert: Alert {
+            name: name.to_owned(),
+            cache: "larder".to_owned(),
+            severity: Severity::Warning,
+            since: now,
+            ended: None,
+            score: None,
+            score_before: None,
+            reasons: trouble.map(reason).into_iter().collect(),
+            trend: String::new(),
+            command: Some(command.to_owned()),
+            frees: None,
+            done: Vec::new(),
+            details: Vec::new(),
+        },
+        verdict,
+    }
+}
+
+/// What is far from usual at this hour, once there is enough history to know what is.
+fn unusual(recorder: &Recorder<'_>, sample: &Sample, now: Time) -> Vec<String> {
+    let redis = sample.redis.as_ref();
+    let values = [
+        (Metric::Allocated, "its size", sample.allocated_bytes.map(|bytes| bytes as f64)),
+        (Metric::HitRate, "its hit rate", redis.and_then(|redis| redis.hit_rate)),
+        (
+            Metric::Latency,
+            "its latency",
+            redis.and_then(|redis| redis.latency).map(|latency| latency.as_secs_f64()),
+        ),
+    ];
+    let range = Range { since: now.minus(USUAL), until: now, most: 4000 };
+    let stamp = jiff::Timestamp::from_nanosecond(i128::from(now.unix_nanos())).unwrap_or_default();
+    let offset = jiff::tz::TimeZone::system().to_offset(stamp).seconds();
+    let mut found = Vec::new();
+    for (metric, what, value) in values {
+        let Some(value) = value else { continue };
+        let source = Source::here(&*sample.cache);
+        let Ok(points) = recorder.history().reader().series(&source, metric, range) else {
+            continue;
+        };
+        let (word, usual, far) = match Baseline::of(&points, Cycle::Day, offset).judge(now, value) {
+            Deviation::Above(usual, far) => ("above", usual, far),
+            // That there is less of it, or that it is faster, hurts nobody.
+            Deviation::Below(usual, far) if metric == Metric::HitRate => ("below", usual, far),
+            Deviation::Below(..) | Deviation::Unknown | Deviation::Usual(_) => continue,
+        };
+        found.push(format!(
+            "{what} is far {word} what is usual at this hour: {value:.3} against {:.3}, {far:.0} times \
+             the usual spread, from {} days",
+            usual.middle, usual.days
+        ));
+    }
+    found
+}
+
+/// What was done, or waits, as a notice.
+pub(crate) fn report(told: Told, host: &str, now: Time) -> Notice {
+    let name = if told.command.is_some() { "PlanWaits" } else { "CacheCleaned" };
+    let Told { cache, text, command, undo } = told;
+    let alert = Alert {
+        name: name.to_owned(),
+        cache: cache.clone(),
+        severity: Severity::Info,
+        since: now,
+        ended: None,
+        score: None,
+        score_before: None,
+        reasons: vec![Reason { id: "done".to_owned(), lost: None, text }],
+        trend: String::new(),
+        command,
+        frees: None,
+        done: undo.map(|undo| format!("undo: {undo}")).into_iter().collect(),
+        details: Vec::new(),
+    };
+    Notice {
+        id: format!("{name}/{cache}/{}", now.unix_nanos()),
+        occasion: Occasion::Report,
+        at: now,
+        host: host.to_owned(),
+        alerts: vec![alert],
+    }
+}

@@ -1,0 +1,133 @@
+//! What is known at this moment, for HTTP and for whoever works: the last samples, scores, alerts.
+//!
+//! One lock around plain values; it is held for no longer than it takes to copy them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use larder_core::{Board, Sample, Time};
+use larder_engine::report::StatusReport;
+use larder_server::{Cleanups, Growth, RedisExposed};
+
+use crate::health::Health;
+use crate::redis_status::RedisRow;
+
+/// The shared knowledge.
+#[derive(Default)]
+pub(crate) struct Live {
+    known: Mutex<Known>,
+    wake: Condvar,
+}
+
+/// What is known.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// The last sample of each cache.
+    pub samples: BTreeMap<String, Sample>,
+    /// Samples and failed ones since the start.
+    pub sampled: BTreeMap<String, (u64, u64)>,
+    /// How each cache grows, once there is enough history.
+    pub growth: BTreeMap<String, Growth>,
+    /// The document of all trends.
+    pub trend: Option<serde_json::Value>,
+    /// How far off the last forecast of each was.
+    pub forecast_errors: BTreeMap<String, f64>,
+    /// The last full scan.
+    pub report: Option<Arc<StatusReport>>,
+    /// The last answer of each Redis.
+    pub redis: Vec<Arc<RedisRow>>,
+    /// What each Redis said of itself, for its own metrics.
+    pub facts: Vec<RedisExposed>,
+    /// How well each cache is.
+    pub health: Vec<Health>,
+    /// The score of each cache when it was last good.
+    pub good_scores: BTreeMap<String, f64>,
+    /// The alerts.
+    pub board: Board,
+    /// What cleaning did since the start.
+    pub cleanups: BTreeMap<String, Cleanups>,
+    /// What is being worked at.
+    pub jobs: Vec<String>,
+    /// Go commands that run, when that was last looked at.
+    pub go_commands: Option<u64>,
+    /// Limits in force.
+    pub throttles: BTreeMap<String, u64>,
+    /// What became of notices, by receiver.
+    pub notified: Vec<larder_notify::ReceiverCounts>,
+    /// What was asked for over HTTP.
+    pub wishes: Vec<Wish>,
+    /// When the first round of measuring was done.
+    pub ready: Option<Time>,
+}
+
+/// What somebody asked for over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Go through the cycle, for this reason.
+    Run(String),
+    /// A plan was approved.
+    Plans,
+}
+
+impl Live {
+    /// The knowledge, held.
+    pub(crate) fn know(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for something; whoever ticks wakes up.
+    pub(crate) fn wish(&self, wish: Wish) {
+        let mut known = self.know();
+        if !known.wishes.contains(&wish) {
+            known.wishes.push(wish);
+        }
+        self.wake.notify_all();
+    }
+
+    /// Waits for a wish, at most so long.
+    pub(crate) fn wait(&self, most: Duration) {
+        let known = self.know();
+        if known.wishes.is_empty() {
+            let _ = self.wake.wait_timeout(known, most);
+        }
+    }
+
+    /// Wakes whoever ticks.
+    pub(crate) fn nudge(&self) {
+        self.wake.notify_all();
+    }
+}
+
+impl Known {
+    /// Counts a sample.
+    pub(crate) fn take(&mut self, sample: Sample) {
+        let (all, failed) = self.sampled.entry(sample.cache.clone()).or_default();
+        *all += 1;
+        *failed += u64::from(sample.error.is_some());
+        self.samples.insert(sample.cache.clone(), sample);
+    }
+
+    /// Counts a cleanup.
+    pub(crate) fn cleaned(
+        &mut self,
+        cache: &str,
+        freed: u64,
+        failed: bool,
+        at: Time,
+        took: Duration,
+    ) {
+        let sum = self.cleanups.entry(cache.to_owned()).or_insert_with(|| Cleanups {
+            cache: cache.to_owned(),
+            total: 0,
+            failures: 0,
+            freed_bytes_total: 0,
+            last_at: None,
+            last_duration: None,
+        });
+        sum.total += 1;
+        sum.failures += u64::from(failed);
+        sum.freed_bytes_total += freed;
+        (sum.last_at, sum.last_duration) = (Some(at), Some(took));
+    }
+}

@@ -1,0 +1,178 @@
+//! The thread that works: one job after the other, so that two never get in each other's way.
+
+use std::sync::mpsc::{Receiver, Sender};
+
+use larder_core::{CacheKind, Severity};
+use larder_engine::status::status;
+use larder_engine::trigger::Trigger;
+use larder_engine::verify::{self, Wanted};
+
+use super::base::Base;
+use super::cleaning::{Run, Told};
+use super::record::{Recorder, Step, new_trace};
+use super::respond::{self, Sick};
+use crate::waiting::Waiting;
+use crate::{bridge, verified_file};
+
+/// Jobs that may wait.
+pub(crate) const QUEUE: usize = 64;
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Job {
+    /// Work out what could go and what is wrong.
+    Scan,
+    /// Prune these caches of Go's.
+    Prune { caches: Vec<CacheKind>, trigger: Trigger },
+    /// Prune a Redis.
+    PruneRedis { cache: String, trigger: Trigger },
+    /// Apply a plan that was approved.
+    Apply(Box<Waiting>),
+    /// Hold every byte of Go's caches against what it should be.
+    Verify { trigger: Trigger },
+    /// Look into a sick Redis, and do what the settings allow.
+    Respond(Box<Sick>),
+}
+
+impl Job {
+    /// Its name in `/metrics` and on pages.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Scan => "scan",
+            Self::Prune { .. } | Self::PruneRedis { .. } => "prune",
+            Self::Apply(_) => "apply",
+            Self::Verify { .. } => "verify",
+            Self::Respond(_) => "respond",
+        }
+    }
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Something to tell.
+    Told(Told),
+    /// Something that was done or found out about an alert.
+    Noted { cache: String, done: Option<String>, details: Vec<String> },
+    /// The job is over.
+    Ended,
+}
+
+/// Works.
+pub(crate) struct Worker<'a> {
+    base: &'a Base<'a>,
+    recorder: &'a Recorder<'a>,
+    results: Sender<Done>,
+}
+
+impl<'a> Worker<'a> {
+    /// A worker that tells what came of its jobs.
+    pub(crate) fn new(
+        base: &'a Base<'a>,
+        recorder: &'a Recorder<'a>,
+        results: Sender<Done>,
+    ) -> Self {
+        Self { base, recorder, results }
+    }
+
+    /// Works until there is nobody left to give it work, or it is to stop.
+    pub(crate) fn run(self, jobs: &Receiver<Job>) {
+        for job in jobs {
+            if self.base.meter.stopped() {
+                break;
+            }
+            self.base.live.know().jobs.push(job.name().to_owned());
+            let name = job.name();
+            self.job(job);
+            let mut known = self.base.live.know();
+            if let Some(at) = known.jobs.iter().position(|running| running == name) {
+                known.jobs.remove(at);
+            }
+            drop(known);
+            self.tell(Done::Ended);
+        }
+    }
+
+    fn tell(&self, done: Done) {
+        // Nobody listens any more when the daemon ends.
+        let _ = self.results.send(done);
+        self.base.live.nudge();
+    }
+
+    fn job(&self, job: Job) {
+        let trace = new_trace();
+        let run = Run { base: self.base, recorder: self.recorder, trace: &trace };
+        let changes = matches!(job, Job::Prune { .. } | Job::Apply(_));
+        let told = match job {
+            Job::Scan => return self.scan(&trace),
+            Job::Verify { trigger } => return self.verify(&trigger, &trace),
+            Job::Prune { caches, trigger } => run.prune(&caches, &trigger),
+            Job::PruneRedis { cache, trigger } => run.prune_redis(&cache, &trigger),
+            Job::Apply(waiting) => run.apply(*waiting),
+            Job::Respond(sick) => {
+                let cache = sick.cache.clone();
+                let found = respond::respond(&run, &sick);
+                return self.tell(Done::Noted { cache, done: found.done, details: found.details });
+            }
+        };
+        if changes && !told.is_empty() {
+            // What could go and what is wrong is another now.
+            self.scan(&trace);
+        }
+        for told in told {
+            self.tell(Done::Told(told));
+        }
+    }
+
+    fn scan(&self, trace: &str) {
+        let context = self.base.context(&["status"]);
+        let report = bridge::world(&context).and_then(|world| {
+            let mut report = status(&world, &bridge::config(&context), &context.meter)?;
+            verified_file::recall(context.settings().state.as_deref(), &world, &mut report);
+            Ok(report)
+        });
+        match report {
+            Ok(report) => self.base.live.know().report = Some(std::sync::Arc::new(report)),
+            Err(error) => {
+                let step = Step::new("scan-failed", trace, error.what).bad(Severity::Warning);
+                self.recorder.say(step);
+            }
+        }
+    }
+
+    fn verify(&self, trigger: &Trigger, trace: &str) {
+        let context = self.base.context(&["verify"]);
+        let message = format!("verify by {}", trigger.name());
+        self.recorder.say(Step::new("triggered", trace, message).with("trigger", trigger.name()));
+        let verified = bridge::world(&context).and_then(|world| {
+            let config = bridge::config(&context);
+            Ok(verify::verify(&world, &config, &Wanted::default(), &context.meter)?)
+        });
+        match verified {
+            Ok(verified) => {
+                for one in &verified {
+                    let bad = one.found.bad.iter().filter(|bad| !bad.fixed).count();
+                    let checked = one.found.checked;
+                    let severity = if bad > 0 { Severity::Warning } else { Severity::Info };
+                    let message = format!("{bad} of {checked} are bad");
+                    let step = Step::new("verified", trace, message)
+                        .of(one.cache.name())
+                        .bad(severity)
+                        .with("checked", checked)
+                        .with("bad", bad)
+                        .with("took_millis", one.took.as_millis());
+                    self.recorder.say(step);
+                }
+                if let Some(state) = &context.settings().state {
+                    // It is only a memory, and status says what it does not remember.
+                    let _ = verified_file::remember(state, &verified);
+                }
+            }
+            Err(error) => {
+                let step = Step::new("verify-failed", trace, error.what).bad(Severity::Warning);
+                self.recorder.say(step);
+            }
+        }
+        self.scan(trace);
+    }
+}
