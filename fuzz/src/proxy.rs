@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use larder_core::Meter;
 use larder_modules::{NetOptions, NetSettings, Proxies};
 
 /// The folder of the one module of a proxy of this process.
@@ -38,7 +39,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 
     fs::write(versions.join("v1.0.0.info"), data).expect("write an info");
-    if let Ok(info) = proxy.proxies.info("example.com/m", "v1.0.0") {
+    if let Ok(info) = proxy.proxies.info("example.com/m", "v1.0.0", &Meter::default()) {
         assert_eq!(info, data, "an .info is kept as it was served");
     }
 }

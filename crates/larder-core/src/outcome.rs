@@ -49,6 +49,8 @@ pub struct Outcome {
     pub trashed: Size,
     /// What is gone from the cache.
     pub removed: Removed,
+    /// Caches that were cleaned whole, where the number of plan items says nothing.
+    pub whole: Vec<CacheKind>,
     /// Left alone: used since, changed, foreign.
     pub skipped: Vec<Skipped>,
     /// Could not be removed.

@@ -218,19 +218,28 @@ impl Work<'_> {
 
     /// One removal of all of a cache.
     fn whole(&mut self, item: &PlanItem, removal: Removal) {
-        self.gone(item.cache, 1, removal.freed);
+        self.outcome.whole.push(item.cache);
+        let items = u64::from(self.is_trash() || removal.freed.files > 0);
+        self.gone(item.cache, items, removal.freed);
         self.left(removal.left);
         self.errors(removal.errors);
     }
 
     fn cleaned(&mut self, item: &PlanItem, cleaned: Cleaned) {
-        self.gone(item.cache, cleaned.items.max(1), cleaned.size);
+        self.outcome.whole.push(item.cache);
+        let some = u64::from(self.is_trash() || cleaned.size.files > 0);
+        self.gone(item.cache, cleaned.items.max(some), cleaned.size);
         self.outcome.skipped.extend(cleaned.skipped);
         self.left(cleaned.left);
         self.errors(cleaned.errors);
         for path in cleaned.busy {
             self.failed(&path.display(), "is locked by another process");
         }
+    }
+
+    /// Where things are only renamed, so that nobody counts them.
+    fn is_trash(&self) -> bool {
+        matches!(self.how, Disposal::Trash(_))
     }
 
     fn gone(&mut self, cache: CacheKind, items: u64, size: Size) {

@@ -32,7 +32,7 @@ pub use disk::{Disk, disk, is_mount_point};
 pub use disposal::Disposal;
 pub use lock::{FileLock, LockError, apply_lock};
 pub use remove::{Everything, Judge, Removal, RemoveOptions, remove, remove_contents};
-pub use stage::{forget_file, write_atomic, write_private};
+pub use stage::{forget_file, forget_staged, write_atomic, write_private};
 pub use trash::{Emptied, Entry, Listed, Manifest, Trash, TrashError};
 pub use trash_restore::Restored;
 pub use walk::{Links, Skip, Visitor, WalkError, WalkOptions, Walked, walk};

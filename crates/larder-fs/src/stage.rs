@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes `bytes` beside `path`, flushes them to the disk, renames them over it and flushes the
-/// folder. An existing file's permissions are kept.
+/// folder. An existing file's permissions are kept, and its owner where that is allowed.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_staged(path, bytes, false)
 }
@@ -29,7 +29,10 @@ fn write_staged(path: &Path, bytes: &[u8], private: bool) -> io::Result<()> {
     let written = file
         .write_all(bytes)
         .and_then(|()| match fs::metadata(path) {
-            Ok(old) if old.is_file() && !private => file.set_permissions(old.permissions()),
+            Ok(old) if old.is_file() && !private => {
+                keep_owner(&file, &old);
+                file.set_permissions(old.permissions())
+            }
             _ => Ok(()),
         })
         .and_then(|()| file.sync_all())
@@ -40,6 +43,50 @@ fn write_staged(path: &Path, bytes: &[u8], private: bool) -> io::Result<()> {
         return Err(error);
     }
     sync_folder(folder)
+}
+
+#[cfg(unix)]
+fn keep_owner(file: &File, old: &fs::Metadata) {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    if file.metadata().is_ok_and(|new| (new.uid(), new.gid()) != (old.uid(), old.gid())) {
+        // Only root may give a file away; whoever may replace it owns it otherwise.
+        let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &fs::Metadata) {}
+
+/// Removes what [`write_atomic`] had staged beside `path` for a process that was killed. Off Unix,
+/// where it cannot be told who still runs, nothing.
+pub fn forget_staged(path: &Path) -> io::Result<()> {
+    let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else { return Ok(()) };
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    for entry in fs::read_dir(folder)? {
+        let staged = entry?.file_name();
+        let rest = staged.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
+        let rest = rest.and_then(|rest| rest.strip_suffix(b".tmp"));
+        let Some(rest) = rest.and_then(|rest| std::str::from_utf8(rest).ok()) else { continue };
+        let [pid, nanos, number] = rest.split('-').collect::<Vec<_>>()[..] else { continue };
+        let ours = u64::from_str_radix(nanos, 16).is_ok() && number.parse::<u64>().is_ok();
+        if ours && pid.parse().is_ok_and(is_gone) {
+            forget_file(&folder.join(staged))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_gone(pid: i32) -> bool {
+    let Some(pid) = rustix::process::Pid::from_raw(pid).filter(|_| pid > 0) else { return false };
+    rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+}
+
+#[cfg(not(unix))]
+fn is_gone(_: i32) -> bool {
+    false
 }
 
 /// Removes one of larder's own files, which nobody needs any more; that it is gone already is fine.
@@ -120,14 +167,42 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn what_a_killed_writer_staged_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("go.sum");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let dead = format!(".go.sum.{}-18eb4a5a42eb6646-0.tmp", child.id());
+        let stay = [
+            format!(".go.sum.{}-18eb4a5a42eb6646-0.tmp", std::process::id()),
+            format!(".go.sum.{}-mine-0.tmp", child.id()),
+            format!(".go.mod.{}-18eb4a5a42eb6646-0.tmp", child.id()),
+            ".go.sum.tmp".to_owned(),
+            ".go.sum.0-1-1.tmp".to_owned(),
+            ".go.sum.-1-1-1.tmp".to_owned(),
+        ];
+        for name in stay.iter().chain([&dead]) {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        forget_staged(&path).unwrap();
+        assert!(!folder.path().join(&dead).exists());
+        assert!(stay.iter().all(|name| folder.path().join(name).exists()));
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn permissions_survive() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("private");
         write_atomic(&path, b"one").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        // Whoever runs as root on somebody else's project leaves it his.
+        let root = std::os::unix::fs::chown(&path, Some(12_345), Some(12_345)).is_ok();
         write_atomic(&path, b"two").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let meta = fs::metadata(&path).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+        assert!(!root || std::os::unix::fs::MetadataExt::uid(&meta) == 12_345);
     }
 
     #[cfg(unix)]

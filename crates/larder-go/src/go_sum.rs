@@ -52,7 +52,14 @@ pub enum ReadError {
 impl GoSum {
     /// Reads a file; `None` where it is not there.
     pub fn read(path: &Path) -> Result<Option<Self>, ReadError> {
-        match std::fs::read(path) {
+        // A pipe would never end.
+        let content = || {
+            if std::fs::metadata(path)?.is_file() {
+                return std::fs::read(path);
+            }
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))
+        };
+        match content() {
             Ok(content) => Ok(Some(Self::parse(path, &content)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(ReadError::Io { path: path.to_owned(), source }),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder_core::Meter;
-use larder_fs::{Dir, FileLock, LockError, write_atomic};
+use larder_fs::{Dir, FileLock, LockError, forget_staged, write_atomic};
 
 use crate::extract::open_or_make;
 use crate::go_sum::{GoSum, GoSumError};
@@ -72,13 +72,15 @@ pub fn add(
     meter: &Meter,
 ) -> Result<usize, AddError> {
     let failed = |source| AddError::Io { path: path.to_owned(), source };
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // What an addition left that was killed; where that cannot be done it is no harm.
+    let _ = forget_staged(&real);
     if lines.is_empty() {
         return Ok(0);
     }
     let cache = open_or_make(modcache, Path::new("cache")).map_err(failed)?;
     let lock = cache.open_lock(OsStr::new("lock")).map_err(failed)?;
     let _side = FileLock::exclusive(lock, &cache.path().join("lock"), wait, meter)?;
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     // A go command with another module cache locks the file itself.
     let _own = match File::options().read(true).write(true).open(&real) {
         Ok(file) if cfg!(unix) => Some(FileLock::exclusive(file, &real, wait, meter)?),

@@ -271,7 +271,21 @@ impl ModVerify<'_> {
     }
 }
 
-fn count(all: &mut Verification, found: Found) {
+/// So much of what somebody wrote into a cache is shown, in bytes.
+const MOST_SHOWN: usize = 400;
+
+/// What is found may be as long as a file is.
+fn brief(text: &mut String) {
+    if text.len() > MOST_SHOWN {
+        let length = text.len();
+        text.truncate(text.floor_char_boundary(MOST_SHOWN));
+        *text = format!("{text}… ({length} bytes)");
+    }
+}
+
+fn count(all: &mut Verification, mut found: Found) {
+    found.bad.iter_mut().flat_map(|bad| [&mut bad.expected, &mut bad.found]).for_each(brief);
+    found.unverifiable.iter_mut().for_each(|one| brief(&mut one.reason));
     all.checked += 1;
     all.good += u64::from(found.bad.is_empty() && found.unverifiable.is_empty());
     all.bytes_read += found.bytes;

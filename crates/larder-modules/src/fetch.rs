@@ -28,9 +28,9 @@ use crate::staged::Staged;
 /// Where module versions come from.
 pub trait Source: Sync {
     /// The `.info`, as it was served.
-    fn info(&self, module: &ModuleVersion) -> Result<Vec<u8>, FetchError>;
+    fn info(&self, module: &ModuleVersion, meter: &Meter) -> Result<Vec<u8>, FetchError>;
     /// The go.mod.
-    fn go_mod(&self, module: &ModuleVersion) -> Result<Vec<u8>, FetchError>;
+    fn go_mod(&self, module: &ModuleVersion, meter: &Meter) -> Result<Vec<u8>, FetchError>;
     /// The zip, into a file open for reading and writing; its size in bytes.
     fn zip(
         &self,
@@ -41,12 +41,12 @@ pub trait Source: Sync {
 }
 
 impl Source for Proxies {
-    fn info(&self, module: &ModuleVersion) -> Result<Vec<u8>, FetchError> {
-        Self::info(self, &module.path, &module.version)
+    fn info(&self, module: &ModuleVersion, meter: &Meter) -> Result<Vec<u8>, FetchError> {
+        Self::info(self, &module.path, &module.version, meter)
     }
 
-    fn go_mod(&self, module: &ModuleVersion) -> Result<Vec<u8>, FetchError> {
-        Self::go_mod(self, &module.path, &module.version)
+    fn go_mod(&self, module: &ModuleVersion, meter: &Meter) -> Result<Vec<u8>, FetchError> {
+        Self::go_mod(self, &module.path, &module.version, meter)
     }
 
     fn zip(
@@ -178,7 +178,7 @@ impl Fetcher<'_> {
         let (text, came) = match folder.read(OsStr::new(&name), MAX_GO_MOD) {
             Ok(text) => (text, Came::Present),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match self.source.go_mod(module) {
+                match self.source.go_mod(module, self.meter) {
                     Err(error @ FetchError::Direct { .. }) => {
                         self.directly(module, false, error)?;
                         let text = folder.read(OsStr::new(&name), MAX_GO_MOD);
@@ -202,7 +202,7 @@ impl Fetcher<'_> {
 
     /// The go.mod of a version as it is served now, proven, in place of the one in the cache.
     pub fn renew_go_mod(&self, module: &ModuleVersion) -> Result<(), VersionError> {
-        let text = self.source.go_mod(module)?;
+        let text = self.source.go_mod(module, self.meter)?;
         let key = format!("{}/go.mod", module.version);
         let proven = self.expect.check(module, &key, H1::of_go_mod(&text));
         proven.map_err(|why| unproven(module, "its go.mod: ", why))?;
@@ -375,7 +375,7 @@ impl Fetcher<'_> {
         if there.is_ok_and(|bytes| rev_info::canonical(&bytes, &module.version).is_some()) {
             return Ok(());
         }
-        let served = match self.source.info(module) {
+        let served = match self.source.info(module, self.meter) {
             Err(error @ FetchError::Direct { .. }) => return self.directly(module, false, error),
             other => other?,
         };

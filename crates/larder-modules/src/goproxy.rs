@@ -157,7 +157,7 @@ impl Proxies {
     pub fn list(&self, module: &str) -> Result<Vec<String>, FetchError> {
         let what = module.to_owned();
         let path = format!("{}/@v/list", escaped(&what, module)?);
-        let bytes = self.small(&what, module, &path, MAX_LIST, |_| Ok(()))?;
+        let bytes = self.small(&what, module, (&path, MAX_LIST), &Meter::default(), |_| Ok(()))?;
         let mut versions: Vec<String> = String::from_utf8_lossy(&bytes)
             .lines()
             .filter_map(|line| line.split_whitespace().next())
@@ -169,17 +169,22 @@ impl Proxies {
     }
 
     /// The `.info` as it was served: a JSON object that names this version.
-    pub fn info(&self, module: &str, version: &str) -> Result<Vec<u8>, FetchError> {
+    pub fn info(&self, module: &str, version: &str, meter: &Meter) -> Result<Vec<u8>, FetchError> {
         let what = format!("{module}@{version}");
         let path = versioned(&what, module, version, ".info")?;
-        self.small(&what, module, &path, MAX_INFO, |bytes| check_info(bytes, version))
+        self.small(&what, module, (&path, MAX_INFO), meter, |bytes| check_info(bytes, version))
     }
 
     /// The go.mod as it was served.
-    pub fn go_mod(&self, module: &str, version: &str) -> Result<Vec<u8>, FetchError> {
+    pub fn go_mod(
+        &self,
+        module: &str,
+        version: &str,
+        meter: &Meter,
+    ) -> Result<Vec<u8>, FetchError> {
         let what = format!("{module}@{version}");
         let path = versioned(&what, module, version, ".mod")?;
-        self.small(&what, module, &path, MAX_GO_MOD, |_| Ok(()))
+        self.small(&what, module, (&path, MAX_GO_MOD), meter, |_| Ok(()))
     }
 
     /// The zip, into a file open for reading and writing, over what is in it; answers its size.
@@ -222,7 +227,7 @@ impl Proxies {
     pub(crate) fn checksum_database(&self, name: &str) -> Result<Option<Url>, FetchError> {
         let found = self.try_each(name, |base| {
             let url = join(base, &format!("sumdb/{name}/supported"));
-            let asked = self.web.small(&url, MAX_INFO);
+            let asked = self.web.small(&url, MAX_INFO, &Meter::default());
             asked
                 .map(|_| join(base, &format!("sumdb/{name}")))
                 .map_err(|error| fetch_error(name.to_owned(), error))
@@ -239,14 +244,19 @@ impl Proxies {
         &self,
         what: &str,
         module: &str,
-        path: &str,
-        limit: u64,
+        (path, limit): (&str, u64),
+        meter: &Meter,
         check: impl Fn(&[u8]) -> Result<(), String>,
     ) -> Result<Vec<u8>, FetchError> {
         self.walk(what, module, |base| {
             let url = join(base, path);
-            let bytes = self.web.small(&url, limit);
-            let bytes = bytes.map_err(|error| fetch_error(what.to_owned(), error))?;
+            let bytes = self.web.small(&url, limit, meter).map_err(|error| {
+                // What broke off for that reason is no failure of anybody.
+                if meter.stopped() {
+                    return FetchError::Stopped { what: what.to_owned() };
+                }
+                fetch_error(what.to_owned(), error)
+            })?;
             if is_html(&bytes) {
                 return Err(html(what, redacted(&url)));
             }

@@ -20,6 +20,7 @@ mod names;
 pub mod netrc;
 pub mod note;
 mod once;
+mod pace;
 pub mod patterns;
 mod rev_info;
 pub mod settings;

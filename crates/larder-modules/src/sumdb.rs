@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use larder_core::Meter;
 use larder_fs::Dir;
 use larder_go::module_path;
 use url::Url;
@@ -328,7 +329,7 @@ impl SumDb {
         }
         let mut dead = true;
         let answer = self.base(proxies).and_then(|base| {
-            let answer = proxies.web().small(&join(&base, path), MAX_ANSWER);
+            let answer = proxies.web().small(&join(&base, path), MAX_ANSWER, &Meter::default());
             // A refusal is an answer; silence and errors of the server are none.
             dead = answer.as_ref().is_err_and(WebError::is_silence);
             answer.map_err(|error| fetch_error(what.to_owned(), error))

@@ -6,12 +6,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder_core::Meter;
 use url::Url;
 
+use crate::pace::{Pace, wait_unless_stopped};
 use crate::web::{Reply, Resume, Web, WebError};
 
 /// Why a file was not fetched.
@@ -27,8 +27,6 @@ pub(crate) enum TransferError {
 
 /// Progress of this many bytes makes up for a broken connection.
 const PROGRESS: u64 = 1 << 20;
-/// A transfer that moves fewer bytes than this while a peer may be silent has stalled.
-const CRAWL: u64 = 1 << 10;
 
 /// Fetches into `into`, from its beginning, at most `limit` bytes; answers how many.
 pub(crate) fn download(
@@ -69,7 +67,9 @@ pub(crate) fn download(
         let Some(wait) = wait.filter(|_| tried < web.options().tries) else {
             return Err(TransferError::Web(error));
         };
-        pause(web.pause(tried).max(wait), meter)?;
+        if !wait_unless_stopped(web.pause(tried).max(wait), meter) {
+            return Err(TransferError::Stopped);
+        }
         tried += 1;
     }
 }
@@ -122,7 +122,7 @@ fn copy(
     have: &mut u64,
 ) -> Result<Option<WebError>, TransferError> {
     let mut buffer = vec![0; 64 << 10];
-    let (mut since, mut moved) = (Instant::now(), 0);
+    let mut pace = Pace::new(stall);
     while *have <= limit {
         if meter.stopped() {
             return Err(TransferError::Stopped);
@@ -135,13 +135,9 @@ fn copy(
         };
         into.write_all(&buffer[..read]).map_err(TransferError::Local)?;
         *have += read as u64;
-        moved += read as u64;
         meter.add(0, read as u64);
-        if since.elapsed() >= stall {
-            if moved < CRAWL {
-                return Ok(Some(WebError::stalled(&reply.url)));
-            }
-            (since, moved) = (Instant::now(), 0);
+        if pace.is_crawling(read) {
+            return Ok(Some(WebError::stalled(&reply.url)));
         }
     }
     Ok(None)
@@ -150,19 +146,4 @@ fn copy(
 fn restart(into: &mut File) -> Result<u64, TransferError> {
     let emptied = into.set_len(0).and_then(|()| into.seek(SeekFrom::Start(0)));
     emptied.map_err(TransferError::Local)
-}
-
-/// Waits, but not past the wish to stop.
-fn pause(time: Duration, meter: &Meter) -> Result<(), TransferError> {
-    let until = Instant::now() + time;
-    loop {
-        if meter.stopped() {
-            return Err(TransferError::Stopped);
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        thread::sleep(left.min(Duration::from_millis(50)));
-    }
 }

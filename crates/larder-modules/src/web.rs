@@ -9,9 +9,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::thread;
 use std::time::Duration;
 
+use larder_core::Meter;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
@@ -22,6 +22,7 @@ use crate::auth::Auth;
 use crate::hosts::{Hosts, Slot, host_of};
 use crate::http_proxy::HttpProxies;
 use crate::names::Names;
+use crate::pace::{Pace, wait_unless_stopped};
 use crate::settings::NetSettings;
 pub(crate) use crate::web_error::{Failure, WebError, redacted};
 use crate::web_error::{broken, is_unconnected, refused, status_error};
@@ -126,21 +127,19 @@ impl Web {
         &self.options
     }
 
-    /// A whole answer of at most `limit` bytes.
-    pub(crate) fn small(&self, url: &Url, limit: u64) -> Result<Vec<u8>, WebError> {
-        self.with_tries(|| {
-            let reply = self.open(url, None, Some(self.options.small))?;
-            read_small(reply, limit)
-        })
-    }
-
-    /// Asks again, after a pause, while that is of use.
-    fn with_tries<T>(&self, ask: impl Fn() -> Result<T, WebError>) -> Result<T, WebError> {
+    /// A whole answer of at most `limit` bytes. It is asked for again, after a pause, while that
+    /// is of use and nobody wishes to stop.
+    pub(crate) fn small(&self, url: &Url, limit: u64, meter: &Meter) -> Result<Vec<u8>, WebError> {
         let mut tried = 1;
         loop {
-            match ask() {
-                Err(WebError { again: Some(wait), .. }) if tried < self.options.tries => {
-                    thread::sleep(self.pause(tried).max(wait));
+            let answer = self
+                .open(url, None, Some(self.options.small))
+                .and_then(|reply| read_small(reply, limit, self.options.stall, meter));
+            match answer {
+                Err(WebError { again: Some(wait), .. })
+                    if tried < self.options.tries
+                        && wait_unless_stopped(self.pause(tried).max(wait), meter) =>
+                {
                     tried += 1;
                 }
                 other => return other,
@@ -356,17 +355,38 @@ fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     Some((from.parse().ok()?, size.parse().ok()))
 }
 
-fn read_small(mut reply: Reply, limit: u64) -> Result<Vec<u8>, WebError> {
+/// Reads to the end. A peer that drips is not waited for longer than a silent one.
+fn read_small(
+    mut reply: Reply,
+    limit: u64,
+    stall: Duration,
+    meter: &Meter,
+) -> Result<Vec<u8>, WebError> {
     let too_large = |url: &str| WebError::refused(url, format!("larger than {limit} bytes"));
     if reply.size.is_some_and(|size| size > limit) {
         return Err(too_large(&reply.url));
     }
     let mut bytes = Vec::new();
-    let read = (&mut reply.body).take(limit + 1).read_to_end(&mut bytes);
-    read.map_err(|error| WebError::of_body(&reply.url, error))?;
+    let mut buffer = [0; 16 << 10];
+    let mut pace = Pace::new(stall);
+    loop {
+        match reply.body.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                bytes.extend_from_slice(&buffer[..read]);
+                if bytes.len() as u64 > limit {
+                    return Err(too_large(&reply.url));
+                }
+                if meter.stopped() || pace.is_crawling(read) {
+                    return Err(WebError::stalled(&reply.url));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(WebError::of_body(&reply.url, error)),
+        }
+    }
     let got = bytes.len() as u64;
     match reply.size {
-        _ if got > limit => Err(too_large(&reply.url)),
         Some(size) if got < size => Err(WebError::truncated(&reply.url, got, size)),
         _ => Ok(bytes),
     }

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::printer::{BAD, COMMAND, STRONG, Screen, WARN};
 use crate::render_plan::noun;
 use crate::table::{Align, Column, Table};
-use crate::text::{counted, day, plain, short_count, took};
+use crate::text::{counted, day, listed, plain, short_count, took};
 
 /// Left-out things that a screen shows; all of them with `-v`.
 const ROWS: usize = 10;
@@ -50,6 +50,11 @@ fn headline(outcome: &Outcome, screen: &Screen) -> String {
     let caches: Vec<CacheKind> = outcome.before.iter().map(|(cache, _)| *cache).collect();
     let what = match caches[..] {
         [CacheKind::Test] => "test results".to_owned(),
+        _ if !outcome.whole.is_empty() && outcome.trash_id.is_some() => {
+            let names: Vec<String> = outcome.whole.iter().map(|c| c.name().to_owned()).collect();
+            format!("all of {}", listed(&names))
+        }
+        _ if !outcome.whole.is_empty() => counted(outcome.removed.files, "file", "files"),
         [cache] => {
             let (one, many) = noun(cache);
             counted(outcome.removed.items, one, many)

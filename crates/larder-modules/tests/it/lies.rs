@@ -42,6 +42,14 @@ fn serving(
     (server, proxies)
 }
 
+fn info(proxies: &Proxies, version: &str) -> Result<Vec<u8>, FetchError> {
+    proxies.info(MODULE, version, &Meter::default())
+}
+
+fn go_mod(proxies: &Proxies) -> Result<Vec<u8>, FetchError> {
+    proxies.go_mod(MODULE, VERSION, &Meter::default())
+}
+
 fn zip(proxies: &Proxies) -> (Result<u64, FetchError>, Vec<u8>) {
     let mut file: File = tempfile::tempfile().unwrap();
     file.write_all(b"something from before").unwrap();
@@ -81,13 +89,13 @@ fn what_is_served_is_fetched() {
         _ => not_found(stream),
     });
     assert_eq!(proxies.list(MODULE).unwrap(), ["v1.2.0", "v1.10.0"]);
-    assert_eq!(proxies.info(MODULE, VERSION).unwrap(), b"{\"Version\":\"v1.2.0\"}");
-    assert_eq!(proxies.go_mod(MODULE, VERSION).unwrap(), b"module example.com/Big/a\n");
+    assert_eq!(info(&proxies, VERSION).unwrap(), b"{\"Version\":\"v1.2.0\"}");
+    assert_eq!(go_mod(&proxies).unwrap(), b"module example.com/Big/a\n");
     let (size, bytes) = zip(&proxies);
     assert_eq!((size.unwrap(), bytes), (300_000, body));
     assert_eq!(server.connections(), 1, "the connection is kept");
     assert!(server.requests()[0].raw.contains("%21big"), "escaped as Go does");
-    let error = proxies.info(MODULE, "v9.9.9").unwrap_err();
+    let error = info(&proxies, "v9.9.9").unwrap_err();
     assert!(matches!(error, FetchError::NotFound { .. }));
     says(&error, &["example.com/Big/a@v9.9.9", &server.url(), "404", "no such thing"]);
 }
@@ -99,8 +107,8 @@ fn a_web_page_is_no_answer() {
     });
     for error in [
         proxies.list(MODULE).unwrap_err(),
-        proxies.info(MODULE, VERSION).unwrap_err(),
-        proxies.go_mod(MODULE, VERSION).unwrap_err(),
+        info(&proxies, VERSION).unwrap_err(),
+        go_mod(&proxies).unwrap_err(),
         zip(&proxies).0.unwrap_err(),
     ] {
         assert!(matches!(error, FetchError::Refused { .. }), "{error}");
@@ -118,12 +126,12 @@ fn an_info_of_another_version_is_refused() {
         ("", "not JSON"),
     ] {
         let (_server, proxies) = serving(move |_, stream| ok(stream, body.as_bytes()));
-        let error = proxies.info(MODULE, VERSION).unwrap_err();
+        let error = info(&proxies, VERSION).unwrap_err();
         assert!(matches!(error, FetchError::Refused { .. }), "{error}");
         says(&error, &[why]);
     }
     let (_server, proxies) = serving(|_, stream| ok(stream, b"{\"version\":\"v1.2.0\"}"));
-    proxies.info(MODULE, VERSION).unwrap();
+    info(&proxies, VERSION).unwrap();
 }
 
 #[test]
@@ -135,7 +143,7 @@ fn an_endless_answer_ends_at_its_limit() {
         while stream.write_all(&block).is_ok() {}
         false
     });
-    let error = proxies.info(MODULE, VERSION).unwrap_err();
+    let error = info(&proxies, VERSION).unwrap_err();
     assert!(matches!(error, FetchError::Refused { .. }), "{error}");
     says(&error, &["larger than 1048576 bytes"]);
 }
@@ -163,9 +171,9 @@ fn redirects_are_followed_ten_times_at_most() {
         path if path.ends_with(".mod") => redirect(stream, "/there/1"),
         _ => redirect(stream, "/loop"),
     });
-    assert_eq!(proxies.go_mod(MODULE, VERSION).unwrap(), b"module m\n");
+    assert_eq!(go_mod(&proxies).unwrap(), b"module m\n");
     server.forget();
-    let error = proxies.info(MODULE, VERSION).unwrap_err();
+    let error = info(&proxies, VERSION).unwrap_err();
     assert!(matches!(error, FetchError::Refused { .. }));
     says(&error, &["10 redirects", "example.com/Big/a@v1.2.0"]);
     assert_eq!(server.requests().len(), 11);
@@ -175,7 +183,7 @@ fn redirects_are_followed_ten_times_at_most() {
 fn an_odd_redirect_is_refused() {
     for to in ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://[bad"] {
         let (_server, proxies) = serving(move |_, stream| redirect(stream, to));
-        let error = proxies.go_mod(MODULE, VERSION).unwrap_err();
+        let error = go_mod(&proxies).unwrap_err();
         assert!(matches!(error, FetchError::Refused { .. }), "{error}");
     }
 }
@@ -188,15 +196,15 @@ fn an_error_of_the_server_is_asked_again() {
         1 => reply(stream, "500 Oops", "", b""),
         _ => ok(stream, b"module m\n"),
     });
-    assert_eq!(proxies.go_mod(MODULE, VERSION).unwrap(), b"module m\n");
+    assert_eq!(go_mod(&proxies).unwrap(), b"module m\n");
     assert_eq!(server.requests().len(), 3);
     let (server, proxies) = serving(|_, stream| reply(stream, "502 Bad Gateway", "", b""));
-    let error = proxies.go_mod(MODULE, VERSION).unwrap_err();
+    let error = go_mod(&proxies).unwrap_err();
     assert!(matches!(error, FetchError::Unreachable { .. }));
     says(&error, &["502"]);
     assert_eq!(server.requests().len(), 3);
     let (server, proxies) = serving(|_, stream| reply(stream, "403 Forbidden", "", b""));
-    assert!(matches!(proxies.go_mod(MODULE, VERSION), Err(FetchError::Unreachable { .. })));
+    assert!(matches!(go_mod(&proxies), Err(FetchError::Unreachable { .. })));
     assert_eq!(server.requests().len(), 1, "a refusal stays one");
 }
 
@@ -210,7 +218,7 @@ fn a_cut_connection_is_taken_up_again() {
         }
         ok(stream, b"module m\n")
     });
-    assert_eq!(proxies.go_mod(MODULE, VERSION).unwrap(), b"module m\n");
+    assert_eq!(go_mod(&proxies).unwrap(), b"module m\n");
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -220,7 +228,7 @@ fn a_truncated_answer_is_no_answer() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\nmodule m\n");
         false
     });
-    let error = proxies.go_mod(MODULE, VERSION).unwrap_err();
+    let error = go_mod(&proxies).unwrap_err();
     assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
     assert_eq!(server.requests().len(), 3);
     assert!(matches!(zip(&proxies).0, Err(FetchError::Unreachable { .. })));
@@ -309,7 +317,7 @@ fn a_silent_server_ends_in_an_error() {
     });
     let start = Instant::now();
     assert!(matches!(zip(&proxies).0, Err(FetchError::Unreachable { .. })));
-    assert!(matches!(proxies.go_mod(MODULE, VERSION), Err(FetchError::Unreachable { .. })));
+    assert!(matches!(go_mod(&proxies), Err(FetchError::Unreachable { .. })));
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 
@@ -324,7 +332,16 @@ fn a_dripping_server_ends_in_an_error() {
     });
     let start = Instant::now();
     says(&zip(&proxies).0.unwrap_err(), &["all but stopped"]);
-    says(&proxies.go_mod(MODULE, VERSION).unwrap_err(), &["took too long"]);
+    says(&go_mod(&proxies).unwrap_err(), &["all but stopped"]);
+    // What is small has to come within a time as a whole, however steady it is.
+    let (_server, proxies) = serving(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n");
+        while stream.write_all(&[b'x'; 1000]).is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        false
+    });
+    says(&go_mod(&proxies).unwrap_err(), &["took too long"]);
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 
@@ -366,7 +383,7 @@ fn no_more_connections_than_asked_for() {
     });
     thread::scope(|scope| {
         for _ in 0..16 {
-            scope.spawn(|| proxies.go_mod(MODULE, VERSION).unwrap());
+            scope.spawn(|| go_mod(&proxies).unwrap());
         }
     });
     let most = server.most_at_once();
@@ -380,4 +397,32 @@ fn nobody_there_says_so() {
     thread::sleep(Duration::from_millis(100)); // the listener is gone by then
     let error = proxies(&format!("http://127.0.0.1:{port}")).list(MODULE).unwrap_err();
     assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
+}
+
+#[test]
+fn who_wishes_to_stop_does_not_wait_for_a_dripping_server() {
+    let dripping = |_: &Request, stream: &mut Stream<'_>| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+        let _ = stream.write_all(head);
+        while stream.write_all(b"x").and_then(|()| stream.flush()).is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    };
+    let server = Server::start(dripping);
+    let settings = NetSettings { goproxy: server.url(), ..NetSettings::default() };
+    let minute = Duration::from_mins(1);
+    let patient = NetOptions { stall: minute, small: minute, ..options() };
+    let proxies = Proxies::new(&settings, patient).unwrap();
+    let meter = Meter::default();
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| proxies.go_mod(MODULE, VERSION, &meter));
+        while server.requests().is_empty() && started.elapsed() < Duration::from_secs(30) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        meter.stop();
+        assert!(matches!(asked.join().unwrap(), Err(FetchError::Stopped { .. })));
+    });
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }

@@ -1,5 +1,6 @@
 //! The GOPROXY list, walked as the go command walks it.
 
+use larder_core::Meter;
 use larder_modules::{FetchError, NetSettings, Proxies, SettingsError};
 use larder_testkit::{FileProxy, GoSandbox, ModuleMaker, has_go};
 
@@ -27,7 +28,7 @@ fn private(goproxy: &str, gonoproxy: &str) -> Proxies {
 
 /// What comes of a list, in a word.
 fn outcome(goproxy: &str) -> &'static str {
-    match proxies(goproxy).info(MODULE, "v1.0.0") {
+    match proxies(goproxy).info(MODULE, "v1.0.0", &Meter::default()) {
         Ok(_) => "found",
         Err(FetchError::NotFound { .. }) => "not found",
         Err(FetchError::Off { .. }) => "off",
@@ -141,7 +142,7 @@ fn a_password_over_http_is_not_sent_and_never_shown() {
 fn names_that_are_none_are_not_asked_for() {
     let proxies = proxies("off");
     for (module, version) in [("../up", "v1.0.0"), ("example.com/a", "../v1"), ("", "v1.0.0")] {
-        let error = proxies.info(module, version).unwrap_err();
+        let error = proxies.info(module, version, &Meter::default()).unwrap_err();
         assert!(matches!(error, FetchError::Invalid { .. }), "{error}");
     }
 }

@@ -144,3 +144,57 @@ fn what_is_not_gos_stays_and_is_said() {
     };
     assert_eq!(sum("before") - sum("after"), done["freed_bytes"].as_u64().unwrap());
 }
+
+#[cfg(unix)]
+#[test]
+fn what_was_removed_is_counted_and_nothing_else() {
+    let sandbox = GoSandbox::new();
+    fake_gocache(&sandbox.gocache(), 200);
+    fake_gomodcache(&sandbox.gomodcache(), 2, 3, 2);
+    // As somebody who may not: nothing goes, and nothing is said to have gone.
+    sandbox.as_nobody(&sandbox.command("true"));
+    if sandbox.runs_as_nobody() {
+        for cache in ["gocache", "gopath"] {
+            let mut give = std::process::Command::new("chown");
+            assert!(
+                give.args(["-R", "0:0"])
+                    .arg(sandbox.root().join(cache))
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+        for cache in ["build", "mod"] {
+            let args = ["clean", cache, "--force"];
+            let mut ours = std::process::Command::new("setpriv");
+            ours.args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "--inh-caps=-all",
+                "--",
+            ]);
+            let copy = sandbox.root().join("bin/larder");
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(&*crate::flow::LARDER, &copy).unwrap();
+            ours.arg(&copy).args(args).envs(
+                crate::flow::command(&sandbox, &[])
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+            let said = crate::flow::ran(&sandbox, ours.output().unwrap());
+            assert!(said.ends(4).out.starts_with("Nothing was removed"), "{said:#?}");
+        }
+    }
+    let files = snapshot(&sandbox.gocache());
+    let count = files.values().filter(|e| matches!(e.kind, larder_testkit::EntryKind::File(..)));
+    let count = count.count();
+    let said = larder(&sandbox, &["clean", "build", "--force"]);
+    let first = said.ends(0).out.lines().next().unwrap();
+    let number: usize = first.split(' ').nth(1).unwrap().replace(',', "").parse().unwrap();
+    assert!(first.contains(" files") && number >= 200 && number <= count, "{first}");
+    let again = larder(&sandbox, &["clean", "build", "--force"]);
+    assert!(again.ends(0).out.starts_with("Nothing was removed"), "{again:#?}");
+    let trash = larder(&sandbox, &["clean", "mod", "--trash", "--force"]);
+    assert!(trash.ends(0).out.starts_with("Moved to the trash: all of mod"), "{trash:#?}");
+}

@@ -135,3 +135,62 @@ fn a_killed_move_to_the_trash_and_a_killed_restore_end_with_everything_back() {
     larder(&sandbox, &["trash", "empty", "--yes"]).ends(0);
     untouched(&sandbox, &before);
 }
+
+#[test]
+fn a_killed_download_is_finished_by_the_next_and_leaves_no_litter() {
+    if !strace_works() || !larder_testkit::has_go() {
+        return;
+    }
+    let mut sandbox = GoSandbox::new();
+    let proxy = FileProxy::new(sandbox.root().join("proxy"));
+    for module in ["one", "two"] {
+        let made = ModuleMaker::new(format!("example.test/{module}"), "v1.0.0");
+        proxy.publish(&made.package("", &[]).package("deep/er", &[]));
+    }
+    sandbox.proxy(&proxy.url()).set("GOFLAGS", "-modcacherw");
+    let text = "-- go.mod --\nmodule example.test/m\n\ngo 1.21\n\nrequire (\n\texample.test/one v1.0.0\n\texample.test/two v1.0.0\n)\n";
+    let project = sandbox.project("m", text);
+    let tree = |dir: &std::path::Path| {
+        let mut tree = larder_testkit::timeless(larder_testkit::snapshot(dir));
+        // A list that was cut off and a `.mod` that was not yet named is what a verification mends,
+        // and what a killed go command leaves too.
+        tree.retain(|path, _| {
+            !path.ends_with("@v/list") && path.extension().is_none_or(|end| end != "tmp")
+        });
+        tree
+    };
+    let whole = |dir: &std::path::Path| {
+        let mut tree = larder_testkit::timeless(larder_testkit::snapshot(dir));
+        tree.retain(|path, _| path.extension().is_none_or(|end| end != "lock"));
+        tree
+    };
+    larder(&sandbox, &["download", "src"]).ends(0);
+    let (cache, sources) = (tree(&sandbox.gomodcache()), whole(&project));
+    let mended = whole(&sandbox.gomodcache());
+    let mut cut_short = 0;
+    let fresh = |sandbox: &GoSandbox| {
+        std::fs::remove_dir_all(sandbox.gomodcache()).unwrap();
+        std::fs::create_dir(sandbox.gomodcache()).unwrap();
+        std::fs::remove_file(project.join("go.sum")).unwrap();
+    };
+    for (calls, steps) in [
+        ("renameat2,?renameat,?rename", &[1, 3, 5, 7, 9, 10, 11][..]),
+        ("unlinkat,?unlink", &[1, 2]),
+        ("mkdirat,?mkdir", &[2, 7, 12]),
+        ("fsync", &[1, 2]),
+        ("write", &[1, 4, 9, 14, 19, 24]),
+        ("flock", &[1, 3, 5, 7]),
+    ] {
+        for &nth in steps {
+            fresh(&sandbox);
+            cut_short += u32::from(killed(&sandbox, &["download", "src"], calls, nth));
+            larder(&sandbox, &["download", "src"]).ends(0);
+            crate::flow::same(&cache, &tree(&sandbox.gomodcache()), &format!("{calls} {nth}"));
+            crate::flow::same(&sources, &whole(&project), &format!("{calls} {nth}"));
+            larder(&sandbox, &["verify", "mod", "--roots", "src", "--fix"]).ends(0);
+            crate::flow::same(&mended, &whole(&sandbox.gomodcache()), &format!("{calls} {nth}"));
+        }
+    }
+    assert!(cut_short >= 12, "only {cut_short} runs were cut short");
+    sandbox.go(&["mod", "verify"], &project);
+}

@@ -59,6 +59,22 @@ fn a_workspace_is_held_against_the_go_sum_of_its_members() {
     assert_eq!(told["bad"][0]["check"], "go.sum", "{told:#}");
 }
 
+#[test]
+fn what_is_found_is_shown_in_part_where_it_is_long() {
+    let (sandbox, project, _) = world();
+    let at = sandbox.gomodcache().join(DOWNLOADS);
+    fs::write(at.join("list"), "v".repeat(5_000_000)).unwrap();
+    fs::write(at.join("v1.0.0.ziphash"), "h".repeat(5_000_000)).unwrap();
+    fs::write(at.join("v1.0.0.info"), format!("{{\"Version\":\"{}\"}}", "v".repeat(5_000_000)))
+        .unwrap();
+    fs::write(at.join("v1.0.0.mod"), format!("module {}\n", "m".repeat(5_000_000))).unwrap();
+    let told = verify(&sandbox, &project, 1, &[]);
+    assert!(told["bad"].as_array().unwrap().len() >= 4, "{} bytes", told.to_string().len());
+    assert!(told.to_string().len() < 20_000, "{} bytes", told.to_string().len());
+    verify(&sandbox, &project, 0, &["--fix"]);
+    sandbox.go(&["mod", "verify"], &project);
+}
+
 type Harm = fn(&Path);
 
 /// Ways to harm a cache, by what finds them.

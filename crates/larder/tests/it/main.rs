@@ -11,6 +11,8 @@ mod export_metrics;
 mod export_queries;
 mod files;
 mod flow;
+#[cfg(unix)]
+mod flow_attack;
 mod flow_clean;
 mod flow_download;
 mod flow_download_sums;
