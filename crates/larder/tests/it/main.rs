@@ -3,6 +3,8 @@
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
 mod config;
+#[cfg(target_os = "linux")]
+mod daemon_kit;
 #[cfg(unix)]
 mod export;
 #[cfg(unix)]
@@ -45,6 +47,8 @@ mod flow_trend;
 mod flow_verify;
 #[cfg(unix)]
 mod flow_verify_mod;
+#[cfg(target_os = "linux")]
+mod flow_watch;
 mod help;
 #[cfg(unix)]
 mod pipelines;
