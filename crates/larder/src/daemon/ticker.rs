@@ -1,7 +1,7 @@
 //! The thread that ticks: measure, judge, tell, and hand out work that is due.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::time::{Duration, Instant};
 
 use larder_core::{Notice, Severity, Time};
@@ -24,6 +24,7 @@ use super::work::{Done, Job};
 use super::{board_file, hooks};
 use crate::bridge;
 use crate::exit::{CliError, Exit};
+use crate::settings_history::HistoryKind;
 
 /// How long a round waits for the answers of servers.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -179,7 +180,7 @@ impl<'a> Ticker<'a> {
         }
         if over(self.foreseen, RESEND) {
             self.foreseen = Some(now);
-            judging::foresee(self.base);
+            self.foresee();
         }
         self.take_results();
         self.judge();
@@ -193,6 +194,16 @@ impl<'a> Ticker<'a> {
         self.notifier.record(self.recorder);
         self.base.live.know().notified = self.notifier.counts();
         Ok(())
+    }
+
+    /// Works out how each cache grows. Another server is asked by the thread that works, once it
+    /// has nothing else to do: one that hangs holds up no measuring.
+    fn foresee(&mut self) {
+        if self.base.settings().history.kind != HistoryKind::Prometheus {
+            judging::foresee(self.base);
+        } else if self.waiting_jobs == 0 {
+            self.give(Job::Foresee);
+        }
     }
 
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
@@ -258,6 +269,7 @@ impl<'a> Ticker<'a> {
         }
         let sick: Vec<Sick> = tellings.iter().filter_map(|t| self.sick(t, now)).collect();
         for notice in alerts::notices(tellings, self.recorder.host(), now) {
+            self.recorder.follow(&notice.id, &trace);
             self.notifier.send(&notice);
         }
         for sick in sick {
@@ -327,8 +339,11 @@ impl<'a> Ticker<'a> {
     }
 
     fn take_results(&mut self) {
-        while let Ok(done) = self.results.try_recv() {
-            self.take(done);
+        let (all, works) = drain(&self.results);
+        all.into_iter().for_each(|done| self.take(done));
+        if !works {
+            // It ended by a defect, which is told when it is joined.
+            self.base.meter.stop();
         }
     }
 
@@ -340,19 +355,18 @@ impl<'a> Ticker<'a> {
                     self.base.live.know().board.note(&cache, done, details);
                 }
             }
-            Done::Ended => {
-                self.waiting_jobs = self.waiting_jobs.saturating_sub(1);
-                if self.waiting_jobs == 0 {
-                    self.dues.rest();
-                }
-            }
+            Done::Deferred(id) => self.dues.again(&id),
+            Done::Ended => self.waiting_jobs = self.waiting_jobs.saturating_sub(1),
         }
     }
 
     /// Tells everybody what was done, or what waits for somebody.
     fn report(&self, told: Told) {
         let now = larder_fs::now();
-        self.notifier.send(&judging::report(told, self.recorder.host(), now));
+        let trace = told.trace.clone();
+        let notice = judging::report(told, self.recorder.host(), now);
+        self.recorder.follow(&notice.id, &trace);
+        self.notifier.send(&notice);
     }
 
     /// Waits until all that was handed out is done.
@@ -407,5 +421,34 @@ impl<'a> Ticker<'a> {
         let step = Step::new("settings-bad", trace, what.clone()).bad(Severity::Warning);
         self.recorder.say(step);
         self.bad_settings = Some(what);
+    }
+}
+
+/// What came of jobs, and whether somebody still works.
+fn drain(results: &Receiver<Done>) -> (Vec<Done>, bool) {
+    let mut all = Vec::new();
+    loop {
+        match results.try_recv() {
+            Ok(done) => all.push(done),
+            Err(error) => return (all, error == TryRecvError::Empty),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
+        let (tell, results) = mpsc::channel();
+        tell.send(Done::Ended).unwrap();
+        assert!(matches!(drain(&results), (all, true) if all.len() == 1));
+        assert!(matches!(drain(&results), (all, true) if all.is_empty()));
+        tell.send(Done::Ended).unwrap();
+        drop(tell);
+        assert!(matches!(drain(&results), (all, false) if all.len() == 1));
     }
 }

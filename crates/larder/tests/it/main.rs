@@ -49,6 +49,10 @@ mod flow_verify;
 mod flow_verify_mod;
 #[cfg(target_os = "linux")]
 mod flow_watch;
+#[cfg(target_os = "linux")]
+mod flow_watch_life;
+#[cfg(target_os = "linux")]
+mod flow_watch_production;
 mod help;
 #[cfg(unix)]
 mod pipelines;
