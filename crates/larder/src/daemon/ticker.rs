@@ -178,9 +178,8 @@ impl<'a> Ticker<'a> {
             self.sampler.forget();
             self.give(Job::Scan);
         }
-        if over(self.foreseen, RESEND) {
+        if over(self.foreseen, RESEND) && self.foresee() {
             self.foreseen = Some(now);
-            self.foresee();
         }
         self.take_results();
         self.judge();
@@ -197,13 +196,17 @@ impl<'a> Ticker<'a> {
     }
 
     /// Works out how each cache grows. Another server is asked by the thread that works, once it
-    /// has nothing else to do: one that hangs holds up no measuring.
-    fn foresee(&mut self) {
+    /// has nothing else to do: one that hangs holds up no measuring. Whether it is done, or will be.
+    fn foresee(&mut self) -> bool {
         if self.base.settings().history.kind != HistoryKind::Prometheus {
             judging::foresee(self.base);
-        } else if self.waiting_jobs == 0 {
+            return true;
+        }
+        let idle = self.waiting_jobs == 0;
+        if idle {
             self.give(Job::Foresee);
         }
+        idle
     }
 
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {

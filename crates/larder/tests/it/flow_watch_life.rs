@@ -335,13 +335,14 @@ fn what_hangs_holds_up_neither_the_start_nor_the_measuring_nor_the_end() {
         &sandbox,
         &format!(
             "[redis.silent]\nurl = \"redis://127.0.0.1:{port}/0\"\n\
-             [history]\nkind = \"prometheus\"\nurl = \"http://127.0.0.1:{port}\"\n"
+             [history]\nkind = \"prometheus\"\nurl = \"http://127.0.0.1:{port}\"\n\
+             timeout = \"10s\"\n"
         ),
     );
     let begun = Instant::now();
     let daemon = Daemon::watch(&sandbox);
     rounds(&daemon, 3);
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     // A Prometheus keeps the samples; events and state are larder's own.
     assert!(measured(&sandbox).is_empty());
     let ended = daemon.stop();
