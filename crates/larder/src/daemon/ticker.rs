@@ -30,6 +30,8 @@ use crate::settings_history::HistoryKind;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// systemd hears at least so often that it lives.
+const ALIVE: Duration = Duration::from_secs(5);
 /// How long receivers are given when it stops.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Whether it answers over HTTP, and where in place of the settings' address.
@@ -56,6 +58,8 @@ pub(crate) struct Ticker<'a> {
     resent: Option<Instant>,
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
+    /// When systemd last heard of it.
+    lived: Option<Instant>,
     waiting_jobs: usize,
 }
 
@@ -87,6 +91,7 @@ impl<'a> Ticker<'a> {
             resent: None,
             scanned: None,
             foreseen: None,
+            lived: None,
             waiting_jobs: 0,
         })
     }
@@ -106,6 +111,7 @@ impl<'a> Ticker<'a> {
         self.apply_approved();
         self.prune_all(&trigger);
         self.until_idle();
+        self.leave_no_wish();
         self.measure(patience)?;
         self.judge();
         self.until_idle();
@@ -121,6 +127,23 @@ impl<'a> Ticker<'a> {
             (false, true) => Exit::Partly,
             (false, false) => Exit::Done,
         })
+    }
+
+    /// What other single runs wished meanwhile, who were told that it is done here. Rounds are
+    /// bounded; what is wished later still waits for the next run.
+    fn leave_no_wish(&mut self) {
+        const ROUNDS: usize = 10;
+        let Some(state) = self.base.settings().state else { return };
+        for _ in 0..ROUNDS {
+            let names = hooks::taken(&state);
+            if names.is_empty() || self.base.meter.stopped() {
+                return;
+            }
+            for name in names {
+                self.prune_all(&Trigger::Hook(name));
+            }
+            self.until_idle();
+        }
     }
 
     /// Until it is stopped.
@@ -144,9 +167,7 @@ impl<'a> Ticker<'a> {
                 self.reload(&mut reload);
             }
             self.tick()?;
-            if self.base.live.know().ready.is_some() {
-                systemd::alive();
-            }
+            self.live_on();
             let every = self.base.settings().daemon.schedule.sample;
             self.wait_until(begun + every);
         }
@@ -343,7 +364,9 @@ impl<'a> Ticker<'a> {
 
     fn take_results(&mut self) {
         let (all, works) = drain(&self.results);
-        all.into_iter().for_each(|done| self.take(done));
+        for done in all {
+            self.take(done);
+        }
         if !works {
             // It ended by a defect, which is told when it is joined.
             self.base.meter.stop();
@@ -390,12 +413,23 @@ impl<'a> Ticker<'a> {
                 return;
             }
             self.base.live.wait(left.min(Duration::from_millis(250)));
+            if self.lived.is_none_or(|at| at.elapsed() >= ALIVE) {
+                self.live_on();
+            }
             let before = self.waiting_jobs;
             self.take_results();
             if self.waiting_jobs < before {
                 // What was found out is told at once, not at the next measurement.
                 self.judge();
             }
+        }
+    }
+
+    /// Tells systemd that it lives, however long it is to the next measurement.
+    fn live_on(&mut self) {
+        if self.base.live.know().ready.is_some() {
+            self.lived = Some(Instant::now());
+            systemd::alive();
         }
     }
 
