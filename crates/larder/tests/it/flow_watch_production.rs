@@ -107,7 +107,7 @@ fn a_running_daemon_applies_what_was_approved_in_its_hours_only() {
     daemon.event("plan-applied");
     let cleaned = daemon.event("cleaned");
     assert_eq!(outputs(&sandbox), 0);
-    assert!(!file(&sandbox, &plan).exists());
+    until("the plan is done with", || (!file(&sandbox, &plan).exists()).then_some(()));
     let id = cleaned["labels"]["trash_id"].as_str().unwrap();
     larder(&sandbox, &["trash", "restore", id]).ends(0);
     assert_eq!(outputs(&sandbox), 30);
@@ -295,7 +295,7 @@ fn a_plan_that_a_kill_cut_short_is_finished_by_the_next_daemon_and_all_of_it_com
         .filter(|path| path.components().count() == 2)
         .collect();
     assert!(left.is_empty(), "{left:#?}\n{cleaned:#}");
-    assert!(!file(&sandbox, &plan).exists());
+    until("the plan is done with", || (!file(&sandbox, &plan).exists()).then_some(()));
     assert_eq!(daemon.stop().code, Some(0));
     assert!(restore_all(&sandbox) >= 1);
     let mut now = caches(&sandbox);
