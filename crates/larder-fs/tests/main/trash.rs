@@ -107,6 +107,30 @@ fn everything_comes_back_byte_for_byte() {
 }
 
 #[test]
+fn what_two_runs_of_one_plan_took_comes_back_by_its_one_id() {
+    let (_top, root) = tree();
+    let before = snapshot(&root);
+    let trash = trash_of(&root);
+    let id = trash.fresh_id();
+    // The first was killed: nobody finished its entry.
+    let first = trash.create(&id, &root, &manifest(vec!["00/one-a".into()])).unwrap();
+    take(&first, &root, "00/one-a").unwrap();
+    drop(first);
+    let second = trash.create(&id, &root, &manifest(vec!["00/two-d".into()])).unwrap();
+    take(&second, &root, "00/two-d").unwrap();
+    assert!(second.finish(None).unwrap());
+    assert_eq!(list(&root).len(), 2);
+    let restored = restore(&root, &id, false);
+    assert!(restored.complete && restored.restored == 2, "{restored:?}");
+    // A killed run puts no folder's time right.
+    let (mut before, mut after) = (before, snapshot(&root));
+    before.retain(|_, seen| seen.is_file());
+    after.retain(|_, seen| seen.is_file());
+    assert_same(&before, &after);
+    assert!(list(&root).is_empty());
+}
+
+#[test]
 fn everything_comes_back_without_root_too() {
     let top = tempfile::tempdir().unwrap();
     run_as_nobody("make", top.path());
@@ -302,7 +326,7 @@ fn an_entry_in_use_is_busy_and_survives() {
 }
 
 #[test]
-fn ids_are_hexadecimal_and_one_root_uses_each_once() {
+fn ids_are_hexadecimal_and_one_root_uses_each_once_at_a_time() {
     let (top, root) = tree();
     let trash = trash_of(&root);
     for bad in ["", "abc", "ABCD", "123456789", "../x", "xyzw"] {

@@ -51,6 +51,25 @@ fn an_entry_goes_with_its_output() {
 }
 
 #[test]
+fn a_removal_that_was_cut_short_is_finished_by_the_same_plan() {
+    for action_is_gone in [false, true] {
+        let dir = cache();
+        let (action, output) = add_entry(dir.path(), 1, 9 * DAY);
+        let path = dir.path().join(output.output_path());
+        let mut staged = path.clone().into_os_string();
+        staged.push(STAGED);
+        fs::rename(&path, &staged).unwrap();
+        if action_is_gone {
+            fs::remove_file(dir.path().join(action.action_path())).unwrap();
+        }
+        let fate = remove(dir.path(), &both(action, output), 9 * DAY).unwrap();
+        assert!(matches!(fate, Fate::Gone(size) if size.files == 2 - u64::from(action_is_gone)));
+        assert!(!Path::new(&staged).exists());
+        assert!(!dir.path().join(action.action_path()).exists());
+    }
+}
+
+#[test]
 fn what_was_used_since_stays_whole() {
     let dir = cache();
     for touched in ["a", "d"] {
