@@ -1,3 +1,5 @@
+//! The board, driven by scores and a clock that is handed in.
+
 use super::*;
 use crate::alert::Reason;
 
