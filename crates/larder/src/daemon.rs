@@ -18,6 +18,7 @@ mod lock;
 mod log;
 mod notify;
 mod record;
+mod redis_facts;
 mod respond;
 mod sampler;
 mod serve;

@@ -51,6 +51,10 @@ pub(crate) struct Known {
     pub jobs: Vec<String>,
     /// Go commands that run, when that was last looked at.
     pub go_commands: Option<u64>,
+    /// When that was.
+    pub counted_at: Option<Time>,
+    /// When growth and forecasts were last worked out.
+    pub foreseen_at: Option<Time>,
     /// Limits in force.
     pub throttles: BTreeMap<String, u64>,
     /// What became of notices, by receiver.
@@ -106,6 +110,19 @@ impl Known {
         *all += 1;
         *failed += u64::from(sample.error.is_some());
         self.samples.insert(sample.cache.clone(), sample);
+    }
+
+    /// Forgets what is known of caches that are no longer looked after. What was counted of one of
+    /// Go's stays, since it may be back at the next build.
+    pub(crate) fn forget(&mut self, here: impl Fn(&str) -> bool) {
+        let counted = |cache: &str| !cache.starts_with("redis:") || here(cache);
+        self.samples.retain(|cache, _| here(cache));
+        self.growth.retain(|cache, _| here(cache));
+        self.forecast_errors.retain(|cache, _| here(cache));
+        self.good_scores.retain(|cache, _| here(cache));
+        self.facts.retain(|one| here(&one.cache));
+        self.sampled.retain(|cache, _| counted(cache));
+        self.cleanups.retain(|cache, _| counted(cache));
     }
 
     /// Counts a cleanup.

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use larder_redis::{Deployment, Link, scrape};
 use larder_server::{
     Exposed, Firing, HistoryState, Notifications, RedisFacts, Routes, Running, Sampled,
     ServeOptions, Server, Source, Tasks, Token, Verified,
@@ -14,6 +13,7 @@ use larder_server::{
 use super::base::Base;
 use super::live::{Known, Live};
 use super::record::Recorder;
+use super::redis_facts;
 use crate::api::{self, Api};
 use crate::exit::{CliError, Exit};
 use crate::redis_target::RedisTarget;
@@ -92,6 +92,9 @@ impl Source for Shown {
             forecast_errors: known.forecast_errors.iter().map(|(c, e)| (c.clone(), *e)).collect(),
             throttles: known.throttles.iter().map(|(c, n)| (c.clone(), *n)).collect(),
             redis: known.facts.clone(),
+            scanned_at: known.report.as_ref().map(|report| report.taken_at),
+            foreseen_at: known.foreseen_at,
+            counted_at: known.counted_at,
         })
     }
 
@@ -110,17 +113,8 @@ impl Source for Shown {
     fn probe(&self, target: &str) -> Result<RedisFacts, String> {
         let found = self.targets.iter().find(|t| t.cache == target || t.endpoint.url() == target);
         let found = found.ok_or_else(|| format!("{target} is not configured"))?;
-        let deployment = Deployment::discover(&found.endpoint).map_err(|e| e.to_string())?;
-        let node = deployment.nodes.first().ok_or("it has no server")?;
-        let mut link = Link::open(&node.endpoint, "probe").map_err(|e| e.to_string())?;
-        let scraped = scrape(&mut link).map_err(|e| e.to_string())?;
-        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Ok(RedisFacts {
-            info: scraped.info.starting("").map(own).collect(),
-            databases: None,
-            slowlog_length: scraped.slowlog_length,
-            slowlog_last_id: scraped.slowlog_last_id,
-        })
+        let facts = redis_facts::of_target(&found.endpoint).map_err(|error| error.to_string())?;
+        facts.ok_or_else(|| "it has no server".to_owned())
     }
 }
 

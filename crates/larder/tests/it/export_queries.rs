@@ -18,6 +18,8 @@ const AGREED: &str = "\
     larder_cache_growth_bytes_per_second larder_cache_growth_low_bytes_per_second \
     larder_cache_growth_high_bytes_per_second larder_cache_full_timestamp_seconds \
     larder_cache_score larder_cache_score_points larder_cache_last_sample_timestamp_seconds \
+    larder_last_scan_timestamp_seconds larder_last_trend_timestamp_seconds \
+    larder_tasks_last_count_timestamp_seconds \
     larder_cache_sample_duration_seconds larder_cache_samples_total \
     larder_cache_sample_failures_total larder_disk_free_bytes larder_disk_size_bytes \
     larder_cleanups_total larder_cleanup_failures_total larder_cleanup_freed_bytes_total \
