@@ -102,7 +102,7 @@ pub struct Tasks {
 }
 
 /// What cleaning one cache did since this process started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleanups {
     /// Its name.
     pub cache: String,

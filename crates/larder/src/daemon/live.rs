@@ -134,14 +134,8 @@ impl Known {
         at: Time,
         took: Duration,
     ) {
-        let sum = self.cleanups.entry(cache.to_owned()).or_insert_with(|| Cleanups {
-            cache: cache.to_owned(),
-            total: 0,
-            failures: 0,
-            freed_bytes_total: 0,
-            last_at: None,
-            last_duration: None,
-        });
+        let new = || Cleanups { cache: cache.to_owned(), ..Cleanups::default() };
+        let sum = self.cleanups.entry(cache.to_owned()).or_insert_with(new);
         sum.total += 1;
         sum.failures += u64::from(failed);
         sum.freed_bytes_total += freed;

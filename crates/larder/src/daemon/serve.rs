@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use larder_server::{
-    Exposed, Firing, HistoryState, Notifications, RedisFacts, Routes, Running, Sampled,
+    Cleanups, Exposed, Firing, HistoryState, Notifications, RedisFacts, Routes, Running, Sampled,
     ServeOptions, Server, Source, Tasks, Token, Verified,
 };
 
@@ -83,7 +83,7 @@ impl Source for Shown {
             growth: known.growth.values().cloned().collect(),
             alerts: known.board.firing().map(firing).collect(),
             tasks: known.go_commands.map(|go| Tasks { go, larder: known.jobs.len() as u64 }),
-            cleanups: known.cleanups.values().cloned().collect(),
+            cleanups: cleanups(&known),
             verifications: verified(&known),
             notifications: known.notified.iter().map(notifications).collect(),
             plans_waiting,
@@ -126,6 +126,14 @@ fn sampled(known: &Known) -> Vec<Sampled> {
         last: known.samples.get(cache).map(|sample| sample.at),
     };
     known.sampled.iter().map(of).collect()
+}
+
+/// Those of every cache, also where there was none: a counter that begins at one looks to a rate as
+/// if nothing had happened.
+fn cleanups(known: &Known) -> Vec<Cleanups> {
+    let none = |cache: &String| Cleanups { cache: cache.clone(), ..Cleanups::default() };
+    let before = known.samples.keys().filter(|cache| !known.cleanups.contains_key(*cache));
+    known.cleanups.values().cloned().chain(before.map(none)).collect()
 }
 
 fn firing(alert: &larder_core::Alert) -> Firing {

@@ -1,5 +1,5 @@
-//! A Prometheus that scrapes: the metrics that larder's exporter has, served from a file, or a
-//! larder that runs.
+//! A Prometheus that scrapes: a file of metrics that is served as larder would, or a larder that
+//! runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -152,6 +152,14 @@ impl Prometheus {
             Some(rows) => Ok(rows.clone()),
             None => Err(answer["error"].to_string()),
         }
+    }
+
+    /// Every rule that it loaded, as it tells them.
+    pub(crate) fn rules(&self) -> Vec<Value> {
+        let (_, body) = get(self.port, "/api/v1/rules").unwrap();
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let groups = answer["data"]["groups"].as_array().unwrap().iter();
+        groups.flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
     }
 
     /// Those of the queries that have no data in time.

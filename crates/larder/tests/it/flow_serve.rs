@@ -145,6 +145,8 @@ fn it_lives_at_once_and_is_ready_after_the_first_sample() {
     let values = series(&scrape(&address));
     assert!(values["larder_cache_files{cache=\"build\"}"] > 100.0, "{values:#?}");
     assert!(values["larder_cache_files{cache=\"mod\"}"] > 3.0, "{values:#?}");
+    // A rate sees the first failure only of what began at zero.
+    assert_eq!(values.get("larder_cleanup_failures_total{cache=\"build\"}"), Some(&0.0));
     until("the status is there", || (get(&address, "/api/v1/status").status == 200).then_some(()));
     let page = get(&address, "/");
     assert!(page.body.contains("build") && page.status == 200, "{page:#?}");

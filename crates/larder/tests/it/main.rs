@@ -40,6 +40,8 @@ mod flow_redis_audit;
 mod flow_secret;
 #[cfg(target_os = "linux")]
 mod flow_serve;
+#[cfg(target_os = "linux")]
+mod flow_serve_prometheus;
 #[cfg(unix)]
 mod flow_slowlog;
 #[cfg(unix)]
