@@ -42,6 +42,8 @@ mod flow_secret;
 mod flow_serve;
 #[cfg(target_os = "linux")]
 mod flow_serve_prometheus;
+#[cfg(target_os = "linux")]
+mod flow_serve_redis;
 #[cfg(unix)]
 mod flow_slowlog;
 #[cfg(unix)]
