@@ -37,6 +37,7 @@ pub(crate) use live::{Live, Wish};
 pub(crate) use lock::running;
 pub(crate) use notify::receiver;
 pub(crate) use silences::{KEY as SILENCES, Silences};
+pub(crate) use work::DU_BY;
 
 use crate::args::GlobalArgs;
 use crate::exit::{CliError, Exit};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use larder_core::{Board, Sample, Time};
-use larder_engine::report::StatusReport;
+use larder_engine::report::{DuReport, StatusReport};
 use larder_server::{Cleanups, Growth, RedisExposed};
 
 use crate::health::Health;
@@ -59,6 +59,10 @@ pub(crate) struct Known {
     pub throttles: BTreeMap<String, u64>,
     /// What became of notices, by receiver.
     pub notified: Vec<larder_notify::ReceiverCounts>,
+    /// Plans that nobody approved yet.
+    pub plans_waiting: Option<u64>,
+    /// Where the bytes of Go's caches are, by what they are and by age.
+    pub du: BTreeMap<&'static str, Arc<DuReport>>,
     /// What was asked for over HTTP.
     pub wishes: Vec<Wish>,
     /// When the first round of measuring was done.

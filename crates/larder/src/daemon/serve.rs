@@ -2,7 +2,6 @@
 //! and files; none of them measures, and none removes anything.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use larder_server::{
@@ -16,13 +15,12 @@ use super::record::Recorder;
 use super::redis_facts;
 use crate::api::{self, Api};
 use crate::exit::{CliError, Exit};
+use crate::redis_target;
 use crate::redis_target::RedisTarget;
-use crate::{redis_target, waiting};
 
 /// Answers from what is known.
 struct Shown {
     live: Arc<Live>,
-    state: PathBuf,
     /// Every Redis of the settings.
     targets: Vec<RedisTarget>,
     history: Arc<dyn Fn() -> Option<HistoryState> + Send + Sync>,
@@ -50,7 +48,6 @@ pub(crate) fn start(
     let state = context.state_folder()?.to_owned();
     let shown = Arc::new(Shown {
         live: Arc::clone(&base.live),
-        state: state.clone(),
         targets,
         history: recorder.history_state(),
         events: recorder.counter(),
@@ -72,9 +69,6 @@ pub(crate) fn start(
 
 impl Source for Shown {
     fn exposed(&self) -> Arc<Exposed> {
-        let waiting = waiting::list(&self.state);
-        let plans = waiting.iter().filter(|w| w.approval != larder_core::check::Approval::Given);
-        let plans_waiting = Some(plans.count() as u64);
         let known = self.live.know();
         Arc::new(Exposed {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -86,7 +80,7 @@ impl Source for Shown {
             cleanups: cleanups(&known),
             verifications: verified(&known),
             notifications: known.notified.iter().map(notifications).collect(),
-            plans_waiting,
+            plans_waiting: known.plans_waiting,
             events_total: Some((self.events)()),
             history: (self.history)(),
             forecast_errors: known.forecast_errors.iter().map(|(c, e)| (c.clone(), *e)).collect(),

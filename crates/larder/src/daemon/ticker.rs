@@ -24,6 +24,7 @@ use super::work::{Done, Job};
 use super::{board_file, hooks};
 use crate::bridge;
 use crate::exit::{CliError, Exit};
+use crate::waiting::Seen;
 
 /// How long a round waits for the answers of servers.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -50,6 +51,8 @@ pub(crate) struct Ticker<'a> {
     notifier: Notifier,
     pub(super) runs: Runs,
     pub(super) dues: Dues,
+    /// The plans that wait.
+    pub(super) plans: Seen,
     /// What is wrong with the settings that were to be read again.
     pub(super) bad_settings: Option<String>,
     resent: Option<Instant>,
@@ -82,6 +85,7 @@ impl<'a> Ticker<'a> {
             notifier,
             runs: runs.into_iter().map(|(what, at)| (what, Time::from_unix_nanos(at))).collect(),
             dues: Dues::new(base, recorder),
+            plans: Seen::default(),
             bad_settings: None,
             resent: None,
             scanned: None,

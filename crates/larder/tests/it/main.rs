@@ -41,6 +41,8 @@ mod flow_secret;
 #[cfg(target_os = "linux")]
 mod flow_serve;
 #[cfg(target_os = "linux")]
+mod flow_serve_api;
+#[cfg(target_os = "linux")]
 mod flow_serve_prometheus;
 #[cfg(target_os = "linux")]
 mod flow_serve_redis;
