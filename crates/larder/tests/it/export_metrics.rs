@@ -107,12 +107,17 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// `rules` is the folder that `larder export rules` wrote; `target` is `HOST:PORT`.
     pub(crate) fn start(rules: &Path, target: &str) -> Self {
+        Self::start_with(rules, target, "")
+    }
+
+    /// The same with more lines of how it scrapes.
+    pub(crate) fn start_with(rules: &Path, target: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = format!(
             "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\n\
              rule_files: [\"{0}/alerts/*.yaml\", \"{0}/rules/*.yaml\"]\n\
              scrape_configs:\n  - job_name: larder\n    static_configs:\n      - targets: \
-             [\"{target}\"]\n",
+             [\"{target}\"]\n{more}",
             rules.display()
         );
         std::fs::write(dir.path().join("prometheus.yaml"), settings).unwrap();

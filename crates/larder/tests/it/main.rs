@@ -46,6 +46,8 @@ mod flow_serve_api;
 mod flow_serve_prometheus;
 #[cfg(target_os = "linux")]
 mod flow_serve_redis;
+#[cfg(target_os = "linux")]
+mod flow_serve_web;
 #[cfg(unix)]
 mod flow_slowlog;
 #[cfg(unix)]
