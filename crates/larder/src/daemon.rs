@@ -11,6 +11,7 @@ mod base;
 mod board_file;
 mod cleaning;
 mod due;
+mod frugal;
 mod hooks;
 mod judging;
 mod live;
@@ -48,6 +49,9 @@ use ticker::{Serving, Ticker};
 
 /// Runs until it is asked to stop, or once through the cycle.
 pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result<Exit, CliError> {
+    if !matches!(mode, Mode::Once { .. }) {
+        frugal::begin();
+    }
     let base = Base::load(global, printer)?;
     let state = base.state_folder()?;
     let _lock = match (lock::take(&state, mode)?, mode) {
