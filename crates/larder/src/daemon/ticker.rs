@@ -272,8 +272,9 @@ impl<'a> Ticker<'a> {
     /// Whether an alert is one to be answered.
     fn sick(&mut self, telling: &larder_core::alert_board::Telling, now: Time) -> Option<Sick> {
         let alert = &telling.alert;
-        let raised = telling.occasion == larder_core::Occasion::Raised;
-        let name = alert.cache.strip_prefix("redis:").filter(|_| raised)?;
+        let again = telling.occasion == larder_core::Occasion::Reminder;
+        let asked = again || telling.occasion == larder_core::Occasion::Raised;
+        let name = alert.cache.strip_prefix("redis:").filter(|_| asked)?;
         // Without a score it cannot be asked, let alone helped.
         let score = alert.score?;
         let settings = self.base.settings();
@@ -284,7 +285,7 @@ impl<'a> Ticker<'a> {
         if held.is_none() {
             self.note_run(&what, now);
         }
-        Some(Sick { cache: alert.cache.clone(), score: Some(score), held })
+        Some(Sick { cache: alert.cache.clone(), score: Some(score), again, held })
     }
 
     pub(super) fn note_run(&mut self, what: &str, now: Time) {
@@ -343,6 +344,9 @@ impl<'a> Ticker<'a> {
                 if done.is_some() || !details.is_empty() {
                     self.base.live.know().board.note(&cache, done, details);
                 }
+            }
+            Done::LookedAgain { cache, details } => {
+                self.base.live.know().board.look_again(&cache, details);
             }
             Done::Ended => {
                 self.waiting_jobs = self.waiting_jobs.saturating_sub(1);

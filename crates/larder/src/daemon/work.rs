@@ -61,6 +61,8 @@ pub(crate) enum Done {
     Told(Told),
     /// Something that was done or found out about an alert.
     Noted { cache: String, done: Option<String>, details: Vec<String> },
+    /// What was found out about an alert before, as it is now.
+    LookedAgain { cache: String, details: Vec<String> },
     /// The job is over.
     Ended,
 }
@@ -119,7 +121,12 @@ impl<'a> Worker<'a> {
             Job::Respond(sick) => {
                 let cache = sick.cache.clone();
                 let found = respond::respond(&run, &sick);
-                return self.tell(Done::Noted { cache, done: found.done, details: found.details });
+                let (done, details) = (found.done, found.details);
+                return self.tell(if sick.again && done.is_none() {
+                    Done::LookedAgain { cache, details }
+                } else {
+                    Done::Noted { cache, done, details }
+                });
             }
         };
         if changes && !told.is_empty() {

@@ -277,6 +277,41 @@ fn a_run_is_told_to_whoever_listens_and_what_was_missed_comes_first() {
     assert!(ended.code == Some(0) && ended.took < Duration::from_secs(6), "{ended:?}");
 }
 
+#[test]
+fn what_an_alert_tells_of_keys_is_as_they_are_by_now() {
+    let sandbox = GoSandbox::new();
+    let redis = RedisServer::with(&["--maxmemory", "64mb"]);
+    let mut client = redis.client();
+    for n in 0..50 {
+        client.ask(&["SET", &format!("old:{n}"), "value"]);
+    }
+    let text = format!(
+        "[redis.s]\nurl = \"{}\"\n[redis.s.respond]\ncool-down = \"0s\"\nper-day = 1000\n\
+         [alert]\nfor = \"0s\"\nremind = \"1s\"\n",
+        redis.url()
+    );
+    settings(&sandbox, &text);
+    let daemon = Daemon::serve(&sandbox);
+    let address = daemon.address();
+    // Look-ups that find nothing, and what /api/v1/alerts says of the keys.
+    let mut details_with = |word: &str| {
+        until(word, || {
+            client.ask_all(&vec![vec!["GET", "nothing"]; 200]);
+            let alerts = get(&address, "/api/v1/alerts").json();
+            let details = alerts["alerts"][0]["details"].to_string();
+            details.contains(word).then_some(details)
+        })
+    };
+    let first = details_with("old:");
+    assert!(!first.contains("new:"), "{first}");
+    let mut other = redis.client();
+    for n in 0..500 {
+        other.ask(&["SET", &format!("new:{n}"), "a longer value than that of the others"]);
+    }
+    details_with("new:");
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
 /// Resident memory, bytes.
 fn resident(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
