@@ -36,7 +36,8 @@ pub(crate) fn take(
     now: Time,
 ) {
     let settings = base.settings();
-    let builds = larder_go::running::running().len() as u64;
+    let running = larder_go::running::running();
+    let builds = running.iter().filter(|process| process.is_go_command()).count() as u64;
     let mut known = base.live.know();
     let report = known.report.clone();
     let mut health: Vec<Health> = Vec::new();
