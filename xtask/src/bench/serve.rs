@@ -111,11 +111,8 @@ pub(super) fn scrape(bench: &Bench) -> Result<Vec<Row>> {
     let mut settings = "[schedule]\nsample = \"1s\"\n".to_owned();
     // Six of Go's caches are among them.
     for index in 0..CACHES - 6 {
-        settings.push_str(&format!(
-            "[redis.r{index}]\nurl = \"{}/{}\"\n",
-            server.url(),
-            index % 16
-        ));
+        let url = format!("{}/{}", server.url(), index % 16);
+        settings.extend(["[redis.r", &index.to_string(), "]\nurl = \"", &url, "\"\n"]);
     }
     let serving = Serving::start(bench, &settings, &gocache, &gomodcache)?;
     let until = Instant::now() + Duration::from_mins(1);
@@ -153,7 +150,7 @@ pub(super) fn idle(bench: &Bench) -> Result<Vec<Row>> {
     history::day(&state)?;
     let mut settings = String::new();
     for (index, server) in servers.iter().enumerate() {
-        settings.push_str(&format!("[redis.r{index}]\nurl = \"{}\"\n", server.url()));
+        settings.extend(["[redis.r", &index.to_string(), "]\nurl = \"", &server.url(), "\"\n"]);
     }
     // As many samples in minutes as in hours otherwise, for what grows with each.
     let fast = format!("{settings}[schedule]\nsample = \"1s\"\nscan = \"20s\"\n");
