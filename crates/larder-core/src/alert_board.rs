@@ -176,6 +176,16 @@ impl Board {
         }
     }
 
+    /// Takes in how what was found out about what fires looks by now, which alone is no reason to
+    /// tell anybody.
+    pub fn look_again(&mut self, cache: &str, details: Vec<String>) {
+        let fires =
+            |t: &&mut Tracked| t.alert.cache == cache && matches!(t.phase, Phase::Firing { .. });
+        if let Some(tracked) = self.tracked.iter_mut().find(fires) {
+            tracked.alert.details = details;
+        }
+    }
+
     /// What fires now.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
         let fires = |tracked: &&Tracked| matches!(tracked.phase, Phase::Firing { .. });

@@ -41,6 +41,12 @@ pub struct Exposed {
     pub throttles: Vec<(String, u64)>,
     /// What each Redis said of itself in its last sample.
     pub redis: Vec<RedisExposed>,
+    /// When the last full scan was.
+    pub scanned_at: Option<Time>,
+    /// When growth and forecasts were last worked out.
+    pub foreseen_at: Option<Time>,
+    /// When running go commands were last counted.
+    pub counted_at: Option<Time>,
 }
 
 /// How often a cache was sampled.
@@ -96,7 +102,7 @@ pub struct Tasks {
 }
 
 /// What cleaning one cache did since this process started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleanups {
     /// Its name.
     pub cache: String,
@@ -151,11 +157,13 @@ pub struct HistoryState {
     pub dropped: u64,
 }
 
-/// One Redis on `/metrics`.
+/// One server of a Redis on `/metrics`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisExposed {
     /// `redis:NAME`.
     pub cache: String,
+    /// Which of several it is, as `host:port`; `None` where it stands alone.
+    pub node: Option<String>,
     /// What it said; `None` where it did not answer.
     pub facts: Option<RedisFacts>,
 }
@@ -171,4 +179,6 @@ pub struct RedisFacts {
     pub slowlog_length: Option<u64>,
     /// The number of the newest entry.
     pub slowlog_last_id: Option<u64>,
+    /// How long the newest entry took.
+    pub slowlog_last_took: Option<Duration>,
 }

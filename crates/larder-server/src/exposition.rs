@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use larder_core::Time;
 
-use crate::names::{Family, LEFT_OUT, MetricKind, SAMPLED};
+use crate::names::{Family, LEFT_OUT, Measured, MetricKind};
 
 /// Series of one family; more are left out.
 const MOST_SERIES: usize = 10_000;
@@ -223,9 +223,8 @@ impl Exposition {
             (Format::Text, MetricKind::Info) => (family.name, "gauge"),
             (Format::OpenMetrics, MetricKind::Info) => (stem(family.name, "_info"), "info"),
         };
-        let more =
-            if family.sampled || self.sampled { format!(" {SAMPLED}") } else { String::new() };
-        let _ = writeln!(self.text, "# HELP {name} {}{more}", family.help);
+        let measured = if self.sampled { Measured::Sampled } else { family.measured };
+        let _ = writeln!(self.text, "# HELP {name} {}{}", family.help, measured.help());
         let _ = writeln!(self.text, "# TYPE {name} {kind}");
         let units = ["bytes", "seconds", "ratio"];
         let unit =

@@ -19,6 +19,7 @@ mod openapi;
 mod paced;
 mod pages;
 mod problem;
+mod redis_fields;
 mod redis_metrics;
 mod routes;
 mod secret;
@@ -44,7 +45,7 @@ pub use exposed::{
 };
 pub use exposition::Format;
 pub use metrics::{MOST_CACHES, metrics};
-pub use names::{FAMILIES, Family, MetricKind};
+pub use names::{FAMILIES, Family, Measured, MetricKind};
 pub use openapi::openapi;
 pub use redis_metrics::redis_metrics;
 pub use secret::{Token, TokenError};

@@ -10,7 +10,7 @@ use larder_core::{RedisSample, Sample};
 use crate::exposed::{Cleanups, Exposed, Notifications, Verified};
 use crate::exposition::{Exposition, Format, Labels, Value};
 use crate::names::{self, Family};
-use crate::redis_metrics;
+use crate::redis_metrics::{self, Server};
 
 /// Caches that get series of their own.
 pub const MOST_CACHES: usize = 250;
@@ -144,6 +144,13 @@ impl<'a> Page<'a> {
     }
 
     fn sampling(&mut self, exposed: &'a Exposed) {
+        for (family, at) in [
+            (&names::LAST_SCAN, exposed.scanned_at),
+            (&names::LAST_TREND, exposed.foreseen_at),
+            (&names::TASKS_LAST_COUNT, exposed.counted_at),
+        ] {
+            self.out.family(family, [(Labels::new(), at)]);
+        }
         let sampled = &exposed.sampled;
         let last = sampled.iter().map(|one| (one.cache.as_str(), one.last));
         self.by_cache(&names::CACHE_LAST_SAMPLE, last);
@@ -250,8 +257,14 @@ impl<'a> Page<'a> {
         let (kept, beyond): (Vec<_>, Vec<_>) =
             exposed.redis.iter().partition(|one| self.caches.contains(one.cache.as_str()));
         self.out.leave_out(beyond.len() as u64);
-        let servers: Vec<_> =
-            kept.iter().map(|one| (Some(one.cache.as_str()), one.facts.as_ref())).collect();
+        let servers: Vec<Server<'_>> = kept
+            .iter()
+            .map(|one| Server {
+                cache: Some(&one.cache),
+                node: one.node.as_deref(),
+                facts: one.facts.as_ref(),
+            })
+            .collect();
         self.out.all_sampled(true);
         redis_metrics::write(&mut self.out, &servers);
         self.out.all_sampled(false);

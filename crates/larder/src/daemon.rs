@@ -11,6 +11,7 @@ mod base;
 mod board_file;
 mod cleaning;
 mod due;
+mod frugal;
 mod hooks;
 mod judging;
 mod live;
@@ -18,6 +19,7 @@ mod lock;
 mod log;
 mod notify;
 mod record;
+mod redis_facts;
 mod respond;
 mod sampler;
 mod serve;
@@ -36,6 +38,7 @@ pub(crate) use live::{Live, Wish};
 pub(crate) use lock::running;
 pub(crate) use notify::receiver;
 pub(crate) use silences::{KEY as SILENCES, Silences};
+pub(crate) use work::DU_BY;
 
 use crate::args::GlobalArgs;
 use crate::exit::{CliError, Exit};
@@ -46,6 +49,9 @@ use ticker::{Serving, Ticker};
 
 /// Runs until it is asked to stop, or once through the cycle.
 pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result<Exit, CliError> {
+    if !matches!(mode, Mode::Once { .. }) {
+        frugal::begin();
+    }
     let base = Base::load(global, printer)?;
     let state = base.state_folder()?;
     let _lock = match (lock::take(&state, mode)?, mode) {

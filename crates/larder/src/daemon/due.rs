@@ -58,6 +58,11 @@ impl Dues {
         self.begun.insert(id.to_owned())
     }
 
+    /// Whether a plan was handed out.
+    pub(crate) fn has_begun(&self, id: &str) -> bool {
+        self.begun.contains(id)
+    }
+
     /// Nothing is being worked at: a plan that still waits had to wait for another larder, and is
     /// handed out again.
     pub(crate) fn rest(&mut self) {

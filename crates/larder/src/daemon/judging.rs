@@ -1,5 +1,6 @@
 //! From what was measured to what is known and judged: scores, growth, forecasts, verdicts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ pub(crate) fn take(
     now: Time,
 ) {
     let settings = base.settings();
-    let builds = larder_go::running::running().len() as u64;
+    let running = larder_go::running::running();
+    let builds = running.iter().filter(|process| process.is_go_command()).count() as u64;
     let mut known = base.live.know();
     let report = known.report.clone();
     let mut health: Vec<Health> = Vec::new();
@@ -69,15 +71,13 @@ pub(crate) fn take(
         let points = own.score.dimensions.iter();
         sample.points = points.filter_map(|p| Some((p.name.to_owned(), p.points?))).collect();
     }
-    for facts in round.facts {
-        known.facts.retain(|old| old.cache != facts.cache);
-        known.facts.push(facts);
-    }
+    known.facts.retain(|old| round.facts.iter().all(|new| new.cache != old.cache));
+    known.facts.extend(round.facts);
+    known.facts.sort_by(|a, b| (&a.cache, &a.node).cmp(&(&b.cache, &b.node)));
     known.redis = rows;
     known.health = health;
-    known.go_commands = Some(builds);
-    let alive = |cache: &str| is_known(cache, &settings, world);
-    known.samples.retain(|cache, _| alive(cache));
+    (known.go_commands, known.counted_at) = (Some(builds), Some(now));
+    known.forget(|cache| is_known(cache, &settings, world));
     for sample in &samples {
         known.take(sample.clone());
     }
@@ -87,9 +87,15 @@ pub(crate) fn take(
 }
 
 fn is_known(cache: &str, settings: &Settings, world: &World) -> bool {
+    let there = |kind: CacheKind| world.root(kind).dir().is_some();
+    is_configured(cache, settings) && cache.parse().map_or(true, there)
+}
+
+/// Whether it is a cache of Go's or a Redis of the settings.
+fn is_configured(cache: &str, settings: &Settings) -> bool {
     match cache.strip_prefix("redis:") {
         Some(name) => settings.redis.iter().any(|redis| redis.name == name),
-        None => cache.parse::<CacheKind>().is_ok_and(|kind| world.root(kind).dir().is_some()),
+        None => cache.parse::<CacheKind>().is_ok(),
     }
 }
 
@@ -115,14 +121,18 @@ pub(crate) fn foresee(base: &Base<'_>) {
     let context = base.context(&["trend"]);
     // What cannot be read now is tried again in a minute; the history's own state is an alert.
     let Ok(rows) = trend_rows::of_history(&context, &[], PAST) else { return };
-    let mut known = base.live.know();
+    let settings = base.settings();
+    let host = larder_engine::keys::host();
+    let (mut grows, mut errors) = (BTreeMap::new(), BTreeMap::new());
     for row in rows.iter().filter(|row| row.metric == Metric::Allocated) {
         let cache = row.source.cache.clone();
-        if row.source.host.as_ref().is_some_and(|host| *host != larder_engine::keys::host()) {
+        // The history remembers what is looked after no longer, and a fleet's other machines.
+        let here = row.source.host.as_ref().is_none_or(|other| *other == host);
+        if !here || !is_configured(&cache, &settings) {
             continue;
         }
         if let Some(error) = row.record.ratio {
-            known.forecast_errors.insert(cache.clone(), error);
+            errors.insert(cache.clone(), error);
         }
         let Some(rate) = row.trend.rate else { continue };
         let full = [row.full, row.disk_full].into_iter().flatten().map(|full| full.at).min();
@@ -133,9 +143,15 @@ pub(crate) fn foresee(base: &Base<'_>) {
             high: rate.interval.map(|(_, high)| high),
             full_at: full,
         };
-        known.growth.insert(cache, growth);
+        grows.insert(cache, growth);
     }
-    known.trend = serde_json::to_value(TrendDoc::new(&rows, context.now)).ok();
+    let trend = serde_json::to_value(TrendDoc::new(&rows, context.now)).ok();
+    let mut known = base.live.know();
+    // Of a folder that is gone there is a past alone.
+    grows.retain(|cache, _| cache.starts_with("redis:") || known.samples.contains_key(cache));
+    // What can no longer be told is not told any longer.
+    (known.growth, known.forecast_errors, known.trend) = (grows, errors, trend);
+    known.foreseen_at = Some(context.now);
 }
 
 /// How each cache is to be taken, and larder itself.

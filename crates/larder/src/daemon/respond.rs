@@ -24,11 +24,13 @@ const RECENT: Duration = Duration::from_mins(10);
 /// Prefixes that an analysis names.
 const NAMED: usize = 5;
 
-/// A Redis whose alert was raised.
+/// A Redis whose alert was raised, or is reminded of.
 #[derive(Clone, Debug)]
 pub(crate) struct Sick {
     pub cache: String,
     pub score: Option<f64>,
+    /// Whether it was looked into before: what was found out then is old by now.
+    pub again: bool,
     /// Why nothing may be done by itself now, where that is so.
     pub held: Option<Held>,
 }

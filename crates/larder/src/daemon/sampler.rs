@@ -12,9 +12,10 @@ use larder_engine::World;
 use larder_engine::world::Root;
 use larder_fs::index::Index;
 use larder_go::sizes::Sizes;
-use larder_redis::{Deployment, Link, Measured, Readings, RedisError, measure_since, scrape};
-use larder_server::{RedisExposed, RedisFacts};
+use larder_redis::{Measured, Readings, RedisError, measure_since};
+use larder_server::RedisExposed;
 
+use super::redis_facts;
 use crate::context::Context;
 use crate::redis_sample;
 use crate::redis_status::RedisRow;
@@ -41,7 +42,7 @@ struct Asked {
 /// What a Redis answered.
 struct Answer {
     target: RedisTarget,
-    result: Result<(Measured, Option<RedisFacts>), RedisError>,
+    result: Result<(Measured, Vec<RedisExposed>), RedisError>,
     took: Duration,
 }
 
@@ -122,7 +123,7 @@ impl Sampler {
         std::thread::spawn(move || {
             let begun = Instant::now();
             let result = measure_since(&target.endpoint, &before, now)
-                .map(|measured| (measured, facts(&target)));
+                .map(|measured| (measured, redis_facts::of_cache(&target.cache, &target.endpoint)));
             if let (Ok(_), Some(state)) = (&result, &state) {
                 // Kept past the server's own ring, with who is connected now. Without the right
                 // to it there is no slow log, which is no trouble of the sample.
@@ -153,7 +154,7 @@ impl Sampler {
                     };
                     let sample = redis_sample::sample(&row, larder_fs::now(), took);
                     round.samples.push(sample);
-                    round.facts.push(RedisExposed { cache: target.cache, facts });
+                    round.facts.extend(facts);
                     round.redis.push(row);
                 }
                 Err(error) => round.fail(target.cache, url, error.to_string(), took),
@@ -166,23 +167,9 @@ impl Round {
     fn fail(&mut self, cache: String, url: String, why: String, took: Duration) {
         let error = Some(why.clone());
         self.samples.push(Sample { error, ..Sample::empty(&*cache, larder_fs::now(), took) });
-        self.facts.push(RedisExposed { cache: cache.clone(), facts: None });
+        self.facts.push(RedisExposed { cache: cache.clone(), node: None, facts: None });
         self.redis.push(RedisRow { cache, url, budget: None, vitals: Err(why) });
     }
-}
-
-/// Everything that a server says of itself, of one that stands alone.
-fn facts(target: &RedisTarget) -> Option<RedisFacts> {
-    let deployment = Deployment::discover(&target.endpoint).ok()?;
-    let [node] = &deployment.nodes[..] else { return None };
-    let mut link = Link::open(&node.endpoint, "metrics").ok()?;
-    let scraped = scrape(&mut link).ok()?;
-    Some(RedisFacts {
-        info: scraped.info.starting("").map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-        databases: None,
-        slowlog_length: scraped.slowlog_length,
-        slowlog_last_id: scraped.slowlog_last_id,
-    })
 }
 
 fn measure_root(

@@ -24,6 +24,7 @@ use super::work::{Done, Job};
 use super::{board_file, hooks};
 use crate::bridge;
 use crate::exit::{CliError, Exit};
+use crate::waiting::Seen;
 
 /// How long a round waits for the answers of servers.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -50,6 +51,8 @@ pub(crate) struct Ticker<'a> {
     notifier: Notifier,
     pub(super) runs: Runs,
     pub(super) dues: Dues,
+    /// The plans that wait.
+    pub(super) plans: Seen,
     /// What is wrong with the settings that were to be read again.
     pub(super) bad_settings: Option<String>,
     resent: Option<Instant>,
@@ -82,6 +85,7 @@ impl<'a> Ticker<'a> {
             notifier,
             runs: runs.into_iter().map(|(what, at)| (what, Time::from_unix_nanos(at))).collect(),
             dues: Dues::new(base, recorder),
+            plans: Seen::default(),
             bad_settings: None,
             resent: None,
             scanned: None,
@@ -268,8 +272,9 @@ impl<'a> Ticker<'a> {
     /// Whether an alert is one to be answered.
     fn sick(&mut self, telling: &larder_core::alert_board::Telling, now: Time) -> Option<Sick> {
         let alert = &telling.alert;
-        let raised = telling.occasion == larder_core::Occasion::Raised;
-        let name = alert.cache.strip_prefix("redis:").filter(|_| raised)?;
+        let again = telling.occasion == larder_core::Occasion::Reminder;
+        let asked = again || telling.occasion == larder_core::Occasion::Raised;
+        let name = alert.cache.strip_prefix("redis:").filter(|_| asked)?;
         // Without a score it cannot be asked, let alone helped.
         let score = alert.score?;
         let settings = self.base.settings();
@@ -280,7 +285,7 @@ impl<'a> Ticker<'a> {
         if held.is_none() {
             self.note_run(&what, now);
         }
-        Some(Sick { cache: alert.cache.clone(), score: Some(score), held })
+        Some(Sick { cache: alert.cache.clone(), score: Some(score), again, held })
     }
 
     pub(super) fn note_run(&mut self, what: &str, now: Time) {
@@ -339,6 +344,9 @@ impl<'a> Ticker<'a> {
                 if done.is_some() || !details.is_empty() {
                     self.base.live.know().board.note(&cache, done, details);
                 }
+            }
+            Done::LookedAgain { cache, details } => {
+                self.base.live.know().board.look_again(&cache, details);
             }
             Done::Ended => {
                 self.waiting_jobs = self.waiting_jobs.saturating_sub(1);

@@ -8,6 +8,7 @@ use super::hooks;
 use super::live::Wish;
 use super::ticker::Ticker;
 use super::work::Job;
+use crate::waiting::Waiting;
 use crate::{throttles, waiting};
 
 /// The caches that a prune of all prunes.
@@ -86,12 +87,21 @@ impl Ticker<'_> {
     pub(super) fn apply_approved(&mut self) {
         let settings = self.base.settings();
         let Some(state) = &settings.state else { return };
+        let plans = self.plans.look(state);
+        let waits = plans.iter().filter(|(_, plan)| plan.approval != Approval::Given).count();
+        self.base.live.know().plans_waiting = Some(waits as u64);
         let window = settings.daemon.watch.window;
         let zone = jiff::tz::TimeZone::system();
         if window.is_some_and(|window| !window.holds(larder_fs::now(), &zone)) {
             return;
         }
-        for waiting in waiting::list(state) {
+        let mut given: Vec<Waiting> = plans
+            .iter()
+            .filter(|(_, plan)| plan.approval == Approval::Given && !self.dues.has_begun(&plan.id))
+            .filter_map(|(path, _)| waiting::at(path))
+            .collect();
+        given.sort_by_key(|waiting| waiting.plan.created_at);
+        for waiting in given {
             if waiting.approval == Approval::Given && self.dues.begin(&waiting.plan.id) {
                 self.give(Job::Apply(Box::new(waiting)));
             }

@@ -1,8 +1,12 @@
 //! The thread that works: one job after the other, so that two never get in each other's way.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use larder_core::{CacheKind, Severity};
+use larder_engine::du;
+use larder_engine::report::By;
 use larder_engine::status::status;
 use larder_engine::trigger::Trigger;
 use larder_engine::verify::{self, Wanted};
@@ -13,6 +17,9 @@ use super::record::{Recorder, Step, new_trace};
 use super::respond::{self, Sick};
 use crate::waiting::Waiting;
 use crate::{bridge, verified_file};
+
+/// What a scan works out of where the bytes are: what a plain walk tells.
+pub(crate) const DU_BY: [By; 2] = [By::Kind, By::Age];
 
 /// Jobs that may wait.
 pub(crate) const QUEUE: usize = 64;
@@ -54,6 +61,8 @@ pub(crate) enum Done {
     Told(Told),
     /// Something that was done or found out about an alert.
     Noted { cache: String, done: Option<String>, details: Vec<String> },
+    /// What was found out about an alert before, as it is now.
+    LookedAgain { cache: String, details: Vec<String> },
     /// The job is over.
     Ended,
 }
@@ -112,7 +121,12 @@ impl<'a> Worker<'a> {
             Job::Respond(sick) => {
                 let cache = sick.cache.clone();
                 let found = respond::respond(&run, &sick);
-                return self.tell(Done::Noted { cache, done: found.done, details: found.details });
+                let (done, details) = (found.done, found.details);
+                return self.tell(if sick.again && done.is_none() {
+                    Done::LookedAgain { cache, details }
+                } else {
+                    Done::Noted { cache, done, details }
+                });
             }
         };
         if changes && !told.is_empty() {
@@ -129,10 +143,18 @@ impl<'a> Worker<'a> {
         let report = bridge::world(&context).and_then(|world| {
             let mut report = status(&world, &bridge::config(&context), &context.meter)?;
             verified_file::recall(context.settings().state.as_deref(), &world, &mut report);
-            Ok(report)
+            let mut du = BTreeMap::new();
+            for by in DU_BY {
+                let caches = du::settle(&[], by).unwrap_or_default();
+                du.insert(by.name(), Arc::new(du::du(&world, &caches, by, None, &context.meter)?));
+            }
+            Ok((report, du))
         });
         match report {
-            Ok(report) => self.base.live.know().report = Some(std::sync::Arc::new(report)),
+            Ok((report, du)) => {
+                let mut known = self.base.live.know();
+                (known.report, known.du) = (Some(Arc::new(report)), du);
+            }
             Err(error) => {
                 let step = Step::new("scan-failed", trace, error.what).bad(Severity::Warning);
                 self.recorder.say(step);

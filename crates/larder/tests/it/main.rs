@@ -3,6 +3,8 @@
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
 mod config;
+#[cfg(target_os = "linux")]
+mod daemon_kit;
 #[cfg(unix)]
 mod export;
 #[cfg(unix)]
@@ -36,6 +38,16 @@ mod flow_redis;
 mod flow_redis_audit;
 #[cfg(target_os = "linux")]
 mod flow_secret;
+#[cfg(target_os = "linux")]
+mod flow_serve;
+#[cfg(target_os = "linux")]
+mod flow_serve_api;
+#[cfg(target_os = "linux")]
+mod flow_serve_prometheus;
+#[cfg(target_os = "linux")]
+mod flow_serve_redis;
+#[cfg(target_os = "linux")]
+mod flow_serve_web;
 #[cfg(unix)]
 mod flow_slowlog;
 #[cfg(unix)]
