@@ -2,6 +2,8 @@
 //! temporary, and no variable of whoever runs this reaches it.
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
+#[cfg(unix)]
+mod alert_kit;
 mod config;
 #[cfg(unix)]
 mod export;
@@ -11,6 +13,8 @@ mod export_metrics;
 mod export_queries;
 mod files;
 mod flow;
+#[cfg(unix)]
+mod flow_alerts;
 #[cfg(unix)]
 mod flow_attack;
 mod flow_clean;
