@@ -17,6 +17,7 @@ mod live;
 mod lock;
 mod log;
 mod notify;
+mod outbox;
 mod record;
 mod respond;
 mod sampler;

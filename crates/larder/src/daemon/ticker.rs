@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use larder_core::alert_board::Telling;
 use larder_core::{Notice, Severity, Time};
 use larder_engine::trigger::{Restraint, Runs, Trigger};
 
@@ -95,6 +96,7 @@ impl<'a> Ticker<'a> {
         if let Some(name) = trigger {
             hooks::check(name)?;
         }
+        self.notifier.send_left(self.base, self.recorder);
         let patience = self.longest_answer();
         self.measure(patience)?;
         self.give(Job::Scan);
@@ -133,6 +135,10 @@ impl<'a> Ticker<'a> {
         let page = server.as_ref().map(larder_server::Running::url);
         let place = page.as_ref().map_or_else(String::new, |url| format!(" and serves {url}"));
         self.recorder.say(Step::new("started", &trace, format!("watches{place}")));
+        if page.is_some() {
+            self.notifier = Notifier::start(self.base, self.recorder, page.clone())?;
+        }
+        self.notifier.send_left(self.base, self.recorder);
         if let Some(url) = &page {
             self.base.printer.note(&format!("Watching; metrics are at {url}/metrics"));
         }
@@ -190,7 +196,8 @@ impl<'a> Ticker<'a> {
             self.resent = Some(now);
             self.resend();
         }
-        self.notifier.record(self.recorder);
+        let board = self.base.live.know().board.clone();
+        self.notifier.record(&board, self.recorder);
         self.base.live.know().notified = self.notifier.counts();
         Ok(())
     }
@@ -217,7 +224,7 @@ impl<'a> Ticker<'a> {
         let judged = judging::judge(self.base, self.recorder, self.bad_settings.as_deref(), now);
         let text = self.recorder.state(silences::KEY);
         let silences = Silences::read(text.as_deref(), now);
-        let tellings = {
+        let (tellings, board) = {
             let mut known = self.base.live.know();
             let caches: Vec<String> =
                 judged.iter().map(|judged| judged.alert.cache.clone()).collect();
@@ -231,12 +238,13 @@ impl<'a> Ticker<'a> {
             let told = known
                 .board
                 .tell(thresholds, now, |alert| alerts::quiet(alert, &firing, &silences, inhibit));
-            let text = board_file::write(&known.board);
-            drop(known);
-            // Before anybody is told: what was told is known after a kill in between.
-            self.recorder.keep(board_file::KEY, text);
-            told
+            (told, board_file::write(&known.board))
         };
+        self.tell(tellings, board, now);
+    }
+
+    /// Records and sends what is to be told; `board` takes it as told.
+    fn tell(&mut self, tellings: Vec<Telling>, board: String, now: Time) {
         let trace = new_trace();
         for telling in &tellings {
             let alert = &telling.alert;
@@ -257,8 +265,12 @@ impl<'a> Ticker<'a> {
             self.recorder.say(step.bad(if ended { Severity::Info } else { alert.severity }));
         }
         let sick: Vec<Sick> = tellings.iter().filter_map(|t| self.sick(t, now)).collect();
-        for notice in alerts::notices(tellings, self.recorder.host(), now) {
-            self.notifier.send(&notice);
+        let notices = alerts::notices(tellings, self.recorder.host(), now);
+        if notices.is_empty() {
+            self.recorder.keep(board_file::KEY, board);
+        } else {
+            // Before anybody is told: what was told is known after a kill in between.
+            self.notifier.send(&notices, board);
         }
         for sick in sick {
             self.give(Job::Respond(Box::new(sick)));
@@ -266,7 +278,7 @@ impl<'a> Ticker<'a> {
     }
 
     /// Whether an alert is one to be answered.
-    fn sick(&mut self, telling: &larder_core::alert_board::Telling, now: Time) -> Option<Sick> {
+    fn sick(&mut self, telling: &Telling, now: Time) -> Option<Sick> {
         let alert = &telling.alert;
         let raised = telling.occasion == larder_core::Occasion::Raised;
         let name = alert.cache.strip_prefix("redis:").filter(|_| raised)?;
@@ -351,8 +363,9 @@ impl<'a> Ticker<'a> {
 
     /// Tells everybody what was done, or what waits for somebody.
     fn report(&self, told: Told) {
-        let now = larder_fs::now();
-        self.notifier.send(&judging::report(told, self.recorder.host(), now));
+        let notice = judging::report(told, self.recorder.host(), larder_fs::now());
+        let board = board_file::write(&self.base.live.know().board);
+        self.notifier.send(&[notice], board);
     }
 
     /// Waits until all that was handed out is done.
@@ -384,19 +397,18 @@ impl<'a> Ticker<'a> {
 
     fn reload(&mut self, reload: &mut Reload) {
         let trace = new_trace();
-        match self.base.reload() {
-            Ok(()) => {
+        let read = self.base.read().and_then(|new| {
+            // All of it is in force, or none.
+            self.notifier.renew(&new.settings.notify)?;
+            Ok(new)
+        });
+        match read {
+            Ok(new) => {
+                self.base.take(new);
                 reload.watch(&self.base.resolved());
                 self.bad_settings = None;
                 self.dues = self.dues.renewed(self.base, self.recorder);
                 self.recorder.say(Step::new("reloaded", &trace, "settings were read again"));
-                match Notifier::start(self.base, self.recorder, None) {
-                    Ok(new) => {
-                        let old = std::mem::replace(&mut self.notifier, new);
-                        old.stop(self.recorder, Duration::from_secs(1));
-                    }
-                    Err(error) => self.refuse(&error, &trace),
-                }
             }
             Err(error) => self.refuse(&error, &trace),
         }

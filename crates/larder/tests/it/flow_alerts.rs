@@ -43,8 +43,12 @@ fn a_redis_gets_sick_and_well_again_and_everybody_hears_of_it_once() {
     redis.sick(true);
     let raised = wait_for("it is raised", || inbox.of("raised").pop());
     let alert = &raised["alerts"][0];
-    assert_eq!((&alert["name"], &alert["cache"]), (&"RedisCacheUnhealthy".into(), &"redis:sessions".into()));
-    let (score, before) = (alert["score"].as_f64().unwrap(), alert["score_before"].as_f64().unwrap());
+    assert_eq!(
+        (&alert["name"], &alert["cache"]),
+        (&"RedisCacheUnhealthy".into(), &"redis:sessions".into())
+    );
+    let (score, before) =
+        (alert["score"].as_f64().unwrap(), alert["score_before"].as_f64().unwrap());
     assert!(score < 80.0 && before >= 90.0, "{alert:#}");
     let hits = &alert["reasons"][0];
     assert_eq!(hits["id"], "hit_rate");
@@ -63,7 +67,10 @@ fn a_redis_gets_sick_and_well_again_and_everybody_hears_of_it_once() {
     assert!(queried.contains("RedisCacheUnhealthy"), "{queried}");
     wait_for("the log file has it", || lines(&log).first().cloned());
     let shown = wait_for("it is shown", || alerts(&sandbox).pop());
-    assert_eq!((&shown["state"], &shown["name"]), (&"firing".into(), &"RedisCacheUnhealthy".into()));
+    assert_eq!(
+        (&shown["state"], &shown["name"]),
+        (&"firing".into(), &"RedisCacheUnhealthy".into())
+    );
     assert_eq!(larder(&sandbox, &["alerts", "--check"]).code, Some(1));
 
     redis.sick(false);
@@ -80,8 +87,7 @@ fn a_redis_gets_sick_and_well_again_and_everybody_hears_of_it_once() {
         .filter(|action| action != "changed")
         .collect();
     assert_eq!(logged, ["raised", "cleared"]);
-    let statuses: Vec<Value> =
-        relayed.got().iter().map(|got| got.body["status"].clone()).collect();
+    let statuses: Vec<Value> = relayed.got().iter().map(|got| got.body["status"].clone()).collect();
     assert!(statuses.contains(&"firing".into()) && statuses.contains(&"resolved".into()));
     eprintln!("{:?}", inbox.occasions());
     eprintln!("{}", said(&sandbox));

@@ -16,6 +16,8 @@ mod flow;
 #[cfg(unix)]
 mod flow_alerts;
 #[cfg(unix)]
+mod flow_alerts_kill;
+#[cfg(unix)]
 mod flow_attack;
 mod flow_clean;
 mod flow_download;
