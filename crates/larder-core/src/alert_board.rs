@@ -165,7 +165,7 @@ impl Board {
     }
 
     /// A cache that is no longer looked after has no alert.
-    pub fn retain(&mut self, known: impl Fn(&str) -> bool, now: Time) {
+    pub fn retain(&mut self, mut known: impl FnMut(&str) -> bool, now: Time) {
         for tracked in &mut self.tracked {
             if !known(&tracked.alert.cache) && tracked.phase != Phase::Over {
                 tracked.phase = Phase::Over;

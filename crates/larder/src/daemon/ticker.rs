@@ -1,11 +1,12 @@
 //! The thread that ticks: measure, judge, tell, and hand out work that is due.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use larder_core::alert_board::Telling;
-use larder_core::{Notice, Severity, Time};
+use larder_core::{CacheKind, Notice, Severity, Time};
 use larder_engine::trigger::{Restraint, Runs, Trigger};
 
 use super::alerts;
@@ -23,13 +24,16 @@ use super::silences::{self, Silences};
 use super::systemd;
 use super::work::{Done, Job};
 use super::{board_file, hooks};
-use crate::bridge;
 use crate::exit::{CliError, Exit};
+use crate::{bridge, throttles};
 
 /// How long a round waits for the answers of servers.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// An alert of a cache of Go's that is not there ends after this: a disk may come back, and a build
+/// makes a new folder.
+const GONE: Duration = Duration::from_mins(10);
 /// How long receivers are given when it stops.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Whether it answers over HTTP, and where in place of the settings' address.
@@ -57,6 +61,10 @@ pub(crate) struct Ticker<'a> {
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
     waiting_jobs: usize,
+    /// When the next limit is over.
+    pub(super) lift_at: Option<Time>,
+    /// Since when a cache with an alert is not there.
+    gone: BTreeMap<String, Instant>,
 }
 
 impl<'a> Ticker<'a> {
@@ -88,6 +96,8 @@ impl<'a> Ticker<'a> {
             scanned: None,
             foreseen: None,
             waiting_jobs: 0,
+            lift_at: None,
+            gone: BTreeMap::new(),
         })
     }
 
@@ -231,7 +241,10 @@ impl<'a> Ticker<'a> {
             let thresholds = &settings.daemon.alert.thresholds;
             known.board.step(judged, thresholds, now);
             if known.ready.is_some() {
-                known.board.retain(|cache| caches.iter().any(|c| c == cache), now);
+                let here = |cache: &str| caches.iter().any(|c| c == cache);
+                self.gone.retain(|cache, _| !here(cache));
+                let gone = &mut self.gone;
+                known.board.retain(|cache| here(cache) || is_awaited(gone, cache), now);
             }
             let firing = alerts::firing(&known.board);
             let inhibit = &settings.daemon.alert.inhibit;
@@ -386,11 +399,15 @@ impl<'a> Ticker<'a> {
                 return;
             }
             self.base.live.wait(left.min(Duration::from_millis(250)));
+            if self.lift_at.is_some_and(|at| at <= larder_fs::now()) {
+                self.lift_overdue();
+            }
             let before = self.waiting_jobs;
             self.take_results();
             if self.waiting_jobs < before {
                 // What was found out is told at once, not at the next measurement.
                 self.judge();
+                self.lift_at = throttles::next_end(&self.base.context(&["watch"]));
             }
         }
     }
@@ -420,4 +437,13 @@ impl<'a> Ticker<'a> {
         self.recorder.say(step);
         self.bad_settings = Some(what);
     }
+}
+
+/// Whether a cache that is not there may soon be back.
+fn is_awaited(gone: &mut BTreeMap<String, Instant>, cache: &str) -> bool {
+    // A Redis that is down is measured as such; one that is not measured is in no settings.
+    if cache.parse::<CacheKind>().is_err() {
+        return false;
+    }
+    gone.entry(cache.to_owned()).or_insert_with(Instant::now).elapsed() < GONE
 }

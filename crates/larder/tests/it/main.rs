@@ -41,6 +41,8 @@ mod flow_prune;
 mod flow_redis;
 mod flow_redis_audit;
 #[cfg(target_os = "linux")]
+mod flow_respond;
+#[cfg(target_os = "linux")]
 mod flow_secret;
 #[cfg(unix)]
 mod flow_slowlog;
