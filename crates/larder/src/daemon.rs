@@ -18,6 +18,7 @@ mod live;
 mod lock;
 mod log;
 mod notify;
+mod outbox;
 mod record;
 mod redis_facts;
 mod respond;

@@ -56,11 +56,14 @@ impl<'a> Base<'a> {
         })
     }
 
-    /// Reads the settings again; the old ones stay where anything is wrong with the new.
-    pub(crate) fn reload(&self) -> Result<(), CliError> {
-        let new = settings::resolve(&input(self.global))?;
+    /// The settings as they are in their files now, which are not in force yet.
+    pub(crate) fn read(&self) -> Result<Resolved, CliError> {
+        Ok(settings::resolve(&input(self.global))?)
+    }
+
+    /// Puts settings in force.
+    pub(crate) fn take(&self, new: Resolved) {
         *self.resolved.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        Ok(())
     }
 
     /// The settings with their sources.

@@ -36,6 +36,8 @@ pub(crate) struct Told {
     pub text: String,
     /// What somebody has to type.
     pub command: Option<String>,
+    /// What that would free, bytes.
+    pub frees: Option<u64>,
     /// What takes it back.
     pub undo: Option<String>,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Told {
 impl Told {
     /// Something that was done.
     fn done(cache: &str, text: String, undo: Option<String>) -> Self {
-        Self { cache: cache.to_owned(), text, command: None, undo }
+        Self { cache: cache.to_owned(), text, command: None, frees: None, undo }
     }
 }
 
@@ -139,7 +141,8 @@ impl Run<'_> {
         let cache = plan.items.first().map(|item| item.cache.name().to_owned());
         let cache = cache.or_else(|| plan.keys.first().map(|item| item.cache.clone()));
         let command = Some(format!("larder approve {}", plan.id));
-        Ok(vec![Told { cache: cache.unwrap_or_default(), text, command, undo: None }])
+        let (cache, frees) = (cache.unwrap_or_default(), Some(bytes));
+        Ok(vec![Told { cache, text, command, frees, undo: None }])
     }
 
     /// Records what went from each cache.

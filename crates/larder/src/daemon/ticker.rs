@@ -1,10 +1,12 @@
 //! The thread that ticks: measure, judge, tell, and hand out work that is due.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use larder_core::{Notice, Severity, Time};
+use larder_core::alert_board::Telling;
+use larder_core::{CacheKind, Notice, Severity, Time};
 use larder_engine::trigger::{Restraint, Runs, Trigger};
 
 use super::alerts;
@@ -22,14 +24,17 @@ use super::silences::{self, Silences};
 use super::systemd;
 use super::work::{Done, Job};
 use super::{board_file, hooks};
-use crate::bridge;
 use crate::exit::{CliError, Exit};
 use crate::waiting::Seen;
+use crate::{bridge, throttles};
 
 /// How long a round waits for the answers of servers.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// An alert of a cache of Go's that is not there ends after this: a disk may come back, and a build
+/// makes a new folder.
+const GONE: Duration = Duration::from_mins(10);
 /// How long receivers are given when it stops.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Whether it answers over HTTP, and where in place of the settings' address.
@@ -59,6 +64,10 @@ pub(crate) struct Ticker<'a> {
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
     waiting_jobs: usize,
+    /// When the next limit is over.
+    pub(super) lift_at: Option<Time>,
+    /// Since when a cache with an alert is not there.
+    gone: BTreeMap<String, Instant>,
 }
 
 impl<'a> Ticker<'a> {
@@ -91,6 +100,8 @@ impl<'a> Ticker<'a> {
             scanned: None,
             foreseen: None,
             waiting_jobs: 0,
+            lift_at: None,
+            gone: BTreeMap::new(),
         })
     }
 
@@ -99,6 +110,7 @@ impl<'a> Ticker<'a> {
         if let Some(name) = trigger {
             hooks::check(name)?;
         }
+        self.notifier.send_left(self.base, self.recorder);
         let patience = self.longest_answer();
         self.measure(patience)?;
         self.give(Job::Scan);
@@ -137,6 +149,10 @@ impl<'a> Ticker<'a> {
         let page = server.as_ref().map(larder_server::Running::url);
         let place = page.as_ref().map_or_else(String::new, |url| format!(" and serves {url}"));
         self.recorder.say(Step::new("started", &trace, format!("watches{place}")));
+        if page.is_some() {
+            self.notifier = Notifier::start(self.base, self.recorder, page.clone())?;
+        }
+        self.notifier.send_left(self.base, self.recorder);
         if let Some(url) = &page {
             self.base.printer.note(&format!("Watching; metrics are at {url}/metrics"));
         }
@@ -194,7 +210,8 @@ impl<'a> Ticker<'a> {
             self.resent = Some(now);
             self.resend();
         }
-        self.notifier.record(self.recorder);
+        let board = self.base.live.know().board.clone();
+        self.notifier.record(&board, self.recorder);
         self.base.live.know().notified = self.notifier.counts();
         Ok(())
     }
@@ -221,26 +238,30 @@ impl<'a> Ticker<'a> {
         let judged = judging::judge(self.base, self.recorder, self.bad_settings.as_deref(), now);
         let text = self.recorder.state(silences::KEY);
         let silences = Silences::read(text.as_deref(), now);
-        let tellings = {
+        let (tellings, board) = {
             let mut known = self.base.live.know();
             let caches: Vec<String> =
                 judged.iter().map(|judged| judged.alert.cache.clone()).collect();
             let thresholds = &settings.daemon.alert.thresholds;
             known.board.step(judged, thresholds, now);
             if known.ready.is_some() {
-                known.board.retain(|cache| caches.iter().any(|c| c == cache), now);
+                let here = |cache: &str| caches.iter().any(|c| c == cache);
+                self.gone.retain(|cache, _| !here(cache));
+                let gone = &mut self.gone;
+                known.board.retain(|cache| here(cache) || is_awaited(gone, cache), now);
             }
             let firing = alerts::firing(&known.board);
             let inhibit = &settings.daemon.alert.inhibit;
             let told = known
                 .board
                 .tell(thresholds, now, |alert| alerts::quiet(alert, &firing, &silences, inhibit));
-            let text = board_file::write(&known.board);
-            drop(known);
-            // Before anybody is told: what was told is known after a kill in between.
-            self.recorder.keep(board_file::KEY, text);
-            told
+            (told, board_file::write(&known.board))
         };
+        self.tell(tellings, board, now);
+    }
+
+    /// Records and sends what is to be told; `board` takes it as told.
+    fn tell(&mut self, tellings: Vec<Telling>, board: String, now: Time) {
         let trace = new_trace();
         for telling in &tellings {
             let alert = &telling.alert;
@@ -261,8 +282,12 @@ impl<'a> Ticker<'a> {
             self.recorder.say(step.bad(if ended { Severity::Info } else { alert.severity }));
         }
         let sick: Vec<Sick> = tellings.iter().filter_map(|t| self.sick(t, now)).collect();
-        for notice in alerts::notices(tellings, self.recorder.host(), now) {
-            self.notifier.send(&notice);
+        let notices = alerts::notices(tellings, self.recorder.host(), now);
+        if notices.is_empty() {
+            self.recorder.keep(board_file::KEY, board);
+        } else {
+            // Before anybody is told: what was told is known after a kill in between.
+            self.notifier.send(&notices, board);
         }
         for sick in sick {
             self.give(Job::Respond(Box::new(sick)));
@@ -270,7 +295,7 @@ impl<'a> Ticker<'a> {
     }
 
     /// Whether an alert is one to be answered.
-    fn sick(&mut self, telling: &larder_core::alert_board::Telling, now: Time) -> Option<Sick> {
+    fn sick(&mut self, telling: &Telling, now: Time) -> Option<Sick> {
         let alert = &telling.alert;
         let again = telling.occasion == larder_core::Occasion::Reminder;
         let asked = again || telling.occasion == larder_core::Occasion::Raised;
@@ -359,8 +384,9 @@ impl<'a> Ticker<'a> {
 
     /// Tells everybody what was done, or what waits for somebody.
     fn report(&self, told: Told) {
-        let now = larder_fs::now();
-        self.notifier.send(&judging::report(told, self.recorder.host(), now));
+        let notice = judging::report(told, self.recorder.host(), larder_fs::now());
+        let board = board_file::write(&self.base.live.know().board);
+        self.notifier.send(&[notice], board);
     }
 
     /// Waits until all that was handed out is done.
@@ -381,30 +407,33 @@ impl<'a> Ticker<'a> {
                 return;
             }
             self.base.live.wait(left.min(Duration::from_millis(250)));
+            if self.lift_at.is_some_and(|at| at <= larder_fs::now()) {
+                self.lift_overdue();
+            }
             let before = self.waiting_jobs;
             self.take_results();
             if self.waiting_jobs < before {
                 // What was found out is told at once, not at the next measurement.
                 self.judge();
+                self.lift_at = throttles::next_end(&self.base.context(&["watch"]));
             }
         }
     }
 
     fn reload(&mut self, reload: &mut Reload) {
         let trace = new_trace();
-        match self.base.reload() {
-            Ok(()) => {
+        let read = self.base.read().and_then(|new| {
+            // All of it is in force, or none.
+            self.notifier.renew(&new.settings.notify)?;
+            Ok(new)
+        });
+        match read {
+            Ok(new) => {
+                self.base.take(new);
                 reload.watch(&self.base.resolved());
                 self.bad_settings = None;
                 self.dues = self.dues.renewed(self.base, self.recorder);
                 self.recorder.say(Step::new("reloaded", &trace, "settings were read again"));
-                match Notifier::start(self.base, self.recorder, None) {
-                    Ok(new) => {
-                        let old = std::mem::replace(&mut self.notifier, new);
-                        old.stop(self.recorder, Duration::from_secs(1));
-                    }
-                    Err(error) => self.refuse(&error, &trace),
-                }
             }
             Err(error) => self.refuse(&error, &trace),
         }
@@ -416,4 +445,13 @@ impl<'a> Ticker<'a> {
         self.recorder.say(step);
         self.bad_settings = Some(what);
     }
+}
+
+/// Whether a cache that is not there may soon be back.
+fn is_awaited(gone: &mut BTreeMap<String, Instant>, cache: &str) -> bool {
+    // A Redis that is down is measured as such; one that is not measured is in no settings.
+    if cache.parse::<CacheKind>().is_err() {
+        return false;
+    }
+    gone.entry(cache.to_owned()).or_insert_with(Instant::now).elapsed() < GONE
 }

@@ -2,6 +2,8 @@
 //! temporary, and no variable of whoever runs this reaches it.
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
+#[cfg(unix)]
+mod alert_kit;
 mod config;
 #[cfg(target_os = "linux")]
 mod daemon_kit;
@@ -13,6 +15,10 @@ mod export_metrics;
 mod export_queries;
 mod files;
 mod flow;
+#[cfg(unix)]
+mod flow_alerts;
+#[cfg(unix)]
+mod flow_alerts_kill;
 #[cfg(unix)]
 mod flow_attack;
 mod flow_clean;
@@ -36,6 +42,8 @@ mod flow_prune;
 #[cfg(unix)]
 mod flow_redis;
 mod flow_redis_audit;
+#[cfg(target_os = "linux")]
+mod flow_respond;
 #[cfg(target_os = "linux")]
 mod flow_secret;
 #[cfg(target_os = "linux")]
