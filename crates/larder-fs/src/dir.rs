@@ -136,10 +136,7 @@ impl Dir {
     /// How many entries there are, where `fits` says yes to each by its name and kind; `None` at the
     /// first that does not. No name is kept, so that a folder of many costs little more than its
     /// reading.
-    pub fn count_all(
-        &self,
-        mut fits: impl FnMut(&OsStr, Kind) -> bool,
-    ) -> io::Result<Option<u64>> {
+    pub fn count_all(&self, mut fits: impl FnMut(&OsStr, Kind) -> bool) -> io::Result<Option<u64>> {
         let (mut count, mut all) = (0, true);
         self.each(|name, kind| {
             all = fits(name, kind);

@@ -40,13 +40,8 @@ pub(crate) struct Told {
     pub frees: Option<u64>,
     /// What takes it back.
     pub undo: Option<String>,
-}
-
-impl Told {
-    /// Something that was done.
-    fn done(cache: &str, text: String, undo: Option<String>) -> Self {
-        Self { cache: cache.to_owned(), text, command: None, frees: None, undo }
-    }
+    /// The run that it belongs to.
+    pub trace: String,
 }
 
 impl Run<'_> {
@@ -56,6 +51,12 @@ impl Run<'_> {
 
     fn step<'s>(&'s self, kind: &'s str, message: impl Into<String>) -> Step<'s> {
         Step::new(kind, self.trace, message)
+    }
+
+    /// Something that was done.
+    fn told(&self, cache: &str, text: String, undo: Option<String>) -> Told {
+        let trace = self.trace.to_owned();
+        Told { cache: cache.to_owned(), text, command: None, frees: None, undo, trace }
     }
 
     /// Prunes caches of Go's by the settings' policy, or plans it.
@@ -141,8 +142,8 @@ impl Run<'_> {
         let cache = plan.items.first().map(|item| item.cache.name().to_owned());
         let cache = cache.or_else(|| plan.keys.first().map(|item| item.cache.clone()));
         let command = Some(format!("larder approve {}", plan.id));
-        let (cache, frees) = (cache.unwrap_or_default(), Some(bytes));
-        Ok(vec![Told { cache, text, command, frees, undo: None }])
+        let cache = cache.unwrap_or_default();
+        Ok(vec![Told { command, frees: Some(bytes), ..self.told(&cache, text, None) }])
     }
 
     /// Records what went from each cache.
@@ -178,7 +179,7 @@ impl Run<'_> {
             let freed = if outcome.trash_id.is_some() { 0 } else { bytes };
             known.cleaned(cache.name(), freed, failed, at, outcome.duration);
             let undo = outcome.trash_id.as_ref().map(|id| format!("larder trash restore {id}"));
-            told.push(Told::done(cache.name(), text, undo));
+            told.push(self.told(cache.name(), text, undo));
         }
         for failed in &outcome.failed {
             let message = format!("{}: {}", failed.subject, failed.error);
@@ -245,7 +246,7 @@ impl Run<'_> {
             let cache = event.cache.clone().unwrap_or_default();
             let freed = event.get(FREED_BYTES).and_then(|text| text.parse().ok()).unwrap_or(0);
             let undo = event.get("trash_id").map(|id| format!("larder trash restore {id}"));
-            told.push(Told::done(&cache, event.message.clone(), undo));
+            told.push(self.told(&cache, event.message.clone(), undo));
             let mut known = self.base.live.know();
             known.cleaned(&cache, freed, false, event.at, worked.took);
             drop(known);
@@ -264,8 +265,8 @@ impl Run<'_> {
         Ok(told)
     }
 
-    /// Applies a plan that was approved.
-    pub(crate) fn apply(&self, waiting: Waiting) -> Vec<Told> {
+    /// Applies a plan that was approved; `None` where it had to wait, and is to be tried again.
+    pub(crate) fn apply(&self, waiting: Waiting) -> Option<Vec<Told>> {
         let id = waiting.plan.id.clone();
         let words = ["apply", id.as_str()];
         let context = self.base.context(&words);
@@ -279,11 +280,17 @@ impl Run<'_> {
             self.apply_keys(&context, waiting.plan, Some(&waiting.file))
         };
         let busy = done.as_ref().is_err_and(|e| matches!(e.exit, Exit::Busy | Exit::Interrupted));
+        let told = done.unwrap_or_else(|error| self.failed(&words.join(" "), &names, &error));
         // What only had to wait is tried again; all else is done with.
-        if !busy {
-            waiting::forget(&waiting.path);
+        if busy {
+            return None;
         }
-        done.unwrap_or_else(|error| self.failed(&words.join(" "), &names, &error))
+        if let Err(error) = waiting::forget(&waiting.path) {
+            let path = waiting.path.display();
+            let message = format!("it was applied, and {path} cannot be removed: {error}");
+            self.say(self.step("plan-stays", message).plan(&id).bad(Severity::Warning));
+        }
+        Some(told)
     }
 
     fn apply_files(

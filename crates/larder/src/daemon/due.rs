@@ -63,10 +63,10 @@ impl Dues {
         self.begun.contains(id)
     }
 
-    /// Nothing is being worked at: a plan that still waits had to wait for another larder, and is
-    /// handed out again.
-    pub(crate) fn rest(&mut self) {
-        self.begun.clear();
+    /// A plan had to wait for another larder, and is handed out again. No other is: one whose file
+    /// cannot be removed would be applied without end.
+    pub(crate) fn again(&mut self, id: &str) {
+        self.begun.remove(id);
     }
 
     /// The same dues by new settings; what was handed out stays handed out.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::time::{Duration, Instant};
 
 use larder_core::alert_board::Telling;
@@ -25,6 +25,7 @@ use super::systemd;
 use super::work::{Done, Job};
 use super::{board_file, hooks};
 use crate::exit::{CliError, Exit};
+use crate::settings_history::HistoryKind;
 use crate::waiting::Seen;
 use crate::{bridge, throttles};
 
@@ -197,9 +198,8 @@ impl<'a> Ticker<'a> {
             self.sampler.forget();
             self.give(Job::Scan);
         }
-        if over(self.foreseen, RESEND) {
+        if over(self.foreseen, RESEND) && self.foresee() {
             self.foreseen = Some(now);
-            judging::foresee(self.base);
         }
         self.take_results();
         self.judge();
@@ -214,6 +214,20 @@ impl<'a> Ticker<'a> {
         self.notifier.record(&board, self.recorder);
         self.base.live.know().notified = self.notifier.counts();
         Ok(())
+    }
+
+    /// Works out how each cache grows. Another server is asked by the thread that works, once it
+    /// has nothing else to do: one that hangs holds up no measuring. Whether it is done, or will be.
+    fn foresee(&mut self) -> bool {
+        if self.base.settings().history.kind != HistoryKind::Prometheus {
+            judging::foresee(self.base);
+            return true;
+        }
+        let idle = self.waiting_jobs == 0;
+        if idle {
+            self.give(Job::Foresee);
+        }
+        idle
     }
 
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
@@ -283,6 +297,9 @@ impl<'a> Ticker<'a> {
         }
         let sick: Vec<Sick> = tellings.iter().filter_map(|t| self.sick(t, now)).collect();
         let notices = alerts::notices(tellings, self.recorder.host(), now);
+        for notice in &notices {
+            self.recorder.follow(&notice.id, &trace);
+        }
         if notices.is_empty() {
             self.recorder.keep(board_file::KEY, board);
         } else {
@@ -357,8 +374,11 @@ impl<'a> Ticker<'a> {
     }
 
     fn take_results(&mut self) {
-        while let Ok(done) = self.results.try_recv() {
-            self.take(done);
+        let (all, works) = drain(&self.results);
+        all.into_iter().for_each(|done| self.take(done));
+        if !works {
+            // It ended by a defect, which is told when it is joined.
+            self.base.meter.stop();
         }
     }
 
@@ -373,18 +393,17 @@ impl<'a> Ticker<'a> {
             Done::LookedAgain { cache, details } => {
                 self.base.live.know().board.look_again(&cache, details);
             }
-            Done::Ended => {
-                self.waiting_jobs = self.waiting_jobs.saturating_sub(1);
-                if self.waiting_jobs == 0 {
-                    self.dues.rest();
-                }
-            }
+            Done::Deferred(id) => self.dues.again(&id),
+            Done::Ended => self.waiting_jobs = self.waiting_jobs.saturating_sub(1),
         }
     }
 
     /// Tells everybody what was done, or what waits for somebody.
     fn report(&self, told: Told) {
-        let notice = judging::report(told, self.recorder.host(), larder_fs::now());
+        let now = larder_fs::now();
+        let trace = told.trace.clone();
+        let notice = judging::report(told, self.recorder.host(), now);
+        self.recorder.follow(&notice.id, &trace);
         let board = board_file::write(&self.base.live.know().board);
         self.notifier.send(&[notice], board);
     }
@@ -454,4 +473,33 @@ fn is_awaited(gone: &mut BTreeMap<String, Instant>, cache: &str) -> bool {
         return false;
     }
     gone.entry(cache.to_owned()).or_insert_with(Instant::now).elapsed() < GONE
+}
+
+/// What came of jobs, and whether somebody still works.
+fn drain(results: &Receiver<Done>) -> (Vec<Done>, bool) {
+    let mut all = Vec::new();
+    loop {
+        match results.try_recv() {
+            Ok(done) => all.push(done),
+            Err(error) => return (all, error == TryRecvError::Empty),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
+        let (tell, results) = mpsc::channel();
+        tell.send(Done::Ended).unwrap();
+        assert!(matches!(drain(&results), (all, true) if all.len() == 1));
+        assert!(matches!(drain(&results), (all, true) if all.is_empty()));
+        tell.send(Done::Ended).unwrap();
+        drop(tell);
+        assert!(matches!(drain(&results), (all, false) if all.len() == 1));
+    }
 }

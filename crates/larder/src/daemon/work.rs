@@ -13,6 +13,7 @@ use larder_engine::verify::{self, Wanted};
 
 use super::base::Base;
 use super::cleaning::{Run, Told};
+use super::judging;
 use super::record::{Recorder, Step, new_trace};
 use super::respond::{self, Sick};
 use crate::waiting::Waiting;
@@ -39,6 +40,8 @@ pub(crate) enum Job {
     Verify { trigger: Trigger },
     /// Look into a sick Redis, and do what the settings allow.
     Respond(Box<Sick>),
+    /// Work out how each cache grows, from a server that may take its time.
+    Foresee,
 }
 
 impl Job {
@@ -50,6 +53,7 @@ impl Job {
             Self::Apply(_) => "apply",
             Self::Verify { .. } => "verify",
             Self::Respond(_) => "respond",
+            Self::Foresee => "trend",
         }
     }
 }
@@ -63,6 +67,8 @@ pub(crate) enum Done {
     Noted { cache: String, done: Option<String>, details: Vec<String> },
     /// What was found out about an alert before, as it is now.
     LookedAgain { cache: String, details: Vec<String> },
+    /// A plan could not be applied yet, and is to be tried again.
+    Deferred(String),
     /// The job is over.
     Ended,
 }
@@ -114,10 +120,17 @@ impl<'a> Worker<'a> {
         let changes = matches!(job, Job::Prune { .. } | Job::Apply(_));
         let told = match job {
             Job::Scan => return self.scan(&trace),
+            Job::Foresee => return judging::foresee(self.base),
             Job::Verify { trigger } => return self.verify(&trigger, &trace),
             Job::Prune { caches, trigger } => run.prune(&caches, &trigger),
             Job::PruneRedis { cache, trigger } => run.prune_redis(&cache, &trigger),
-            Job::Apply(waiting) => run.apply(*waiting),
+            Job::Apply(waiting) => {
+                let id = waiting.plan.id.clone();
+                run.apply(*waiting).unwrap_or_else(|| {
+                    self.tell(Done::Deferred(id));
+                    Vec::new()
+                })
+            }
             Job::Respond(sick) => {
                 let cache = sick.cache.clone();
                 let found = respond::respond(&run, &sick);
