@@ -65,7 +65,15 @@ impl Series for Reader {
         }
         let found = self.ask(|connection| {
             let most = range.most.min(MOST_POINTS);
-            levels(connection, &source.cache, (level, grown), Range { most, ..range })
+            // The look-ups lie all over the file: they see it where it is, and as one transaction.
+            // Afterwards nothing of it is held.
+            connection.pragma_update(None, "mmap_size", MAPPED)?;
+            let found = (|| {
+                let whole = connection.unchecked_transaction()?;
+                levels(&whole, &source.cache, (level, grown), Range { most, ..range })
+            })();
+            connection.pragma_update(None, "mmap_size", 0)?;
+            found
         });
         let rows = found?.unwrap_or_default();
         let points: Vec<Point> = rows.iter().map(|row| Point::new(row.at, row.grown)).collect();
@@ -101,6 +109,9 @@ impl Series for Reader {
         Ok(point?.flatten())
     }
 }
+
+/// What may be seen of the file without being copied, bytes: more than it may take.
+const MAPPED: i64 = 1 << 30;
 
 /// A level, and the same with what fell added back.
 #[derive(Clone, Copy)]

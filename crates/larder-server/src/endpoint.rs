@@ -121,6 +121,13 @@ impl Endpoint {
         self
     }
 
+    /// Without its schemas, which only its description needs.
+    pub(crate) fn described(mut self) -> Self {
+        self.response = Value::Null;
+        self.request = self.request.map(|_| Value::Null);
+        self
+    }
+
     /// The names between braces in its path.
     pub(crate) fn path_params(&self) -> impl Iterator<Item = &str> {
         let parts = self.path.split('/');

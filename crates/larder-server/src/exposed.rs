@@ -4,6 +4,7 @@
 //! Promises: no number in here is guessed. What is not known is `None` or missing from its list,
 //! and then absent from what is written, never zero. Leaves out how any of it was measured.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::{Sample, Severity, Time};
@@ -165,7 +166,7 @@ pub struct RedisExposed {
     /// Which of several it is, as `host:port`; `None` where it stands alone.
     pub node: Option<String>,
     /// What it said; `None` where it did not answer.
-    pub facts: Option<RedisFacts>,
+    pub facts: Option<Arc<RedisFacts>>,
 }
 
 /// What a Redis says of itself.

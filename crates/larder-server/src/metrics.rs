@@ -262,7 +262,7 @@ impl<'a> Page<'a> {
             .map(|one| Server {
                 cache: Some(&one.cache),
                 node: one.node.as_deref(),
-                facts: one.facts.as_ref(),
+                facts: one.facts.as_deref(),
             })
             .collect();
         self.out.all_sampled(true);

@@ -7,6 +7,7 @@
 //! their own, so that nobody slow holds up the measuring.
 
 mod alerts;
+mod apart;
 mod base;
 mod board_file;
 mod cleaning;

@@ -368,7 +368,8 @@ pub(crate) fn exposed() -> Exposed {
 }
 
 fn redis(cache: &str, node: Option<&str>, facts: Option<RedisFacts>) -> RedisExposed {
-    RedisExposed { cache: cache.to_owned(), node: node.map(str::to_owned), facts }
+    let (cache, node) = (cache.to_owned(), node.map(str::to_owned));
+    RedisExposed { cache, node, facts: facts.map(Arc::new) }
 }
 
 fn sampled(cache: &str, total: u64, failures: u64, last: Option<Time>) -> Sampled {

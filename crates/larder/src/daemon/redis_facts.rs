@@ -1,5 +1,7 @@
 //! What each server of a Redis says of itself, for its own metrics.
 
+use std::sync::Arc;
+
 use larder_redis::{Deployment, Endpoint, Link, RedisError, Scraped, scrape, scrape_all};
 use larder_server::{RedisExposed, RedisFacts};
 
@@ -9,8 +11,10 @@ pub(super) fn of_cache(cache: &str, endpoint: &Endpoint) -> Vec<RedisExposed> {
     let Ok(deployment) = Deployment::discover(endpoint) else { return vec![one(None, None)] };
     let several = deployment.nodes.len() > 1;
     let all = scrape_all(&deployment).into_iter();
-    all.map(|(address, scraped)| one(several.then_some(address), scraped.ok().as_ref().map(facts)))
-        .collect()
+    all.map(|(address, scraped)| {
+        one(several.then_some(address), scraped.ok().map(|told| Arc::new(facts(&told))))
+    })
+    .collect()
 }
 
 /// Of one server: the one that is named, or the master that a Sentinel names.

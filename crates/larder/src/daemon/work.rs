@@ -6,11 +6,12 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use larder_core::{CacheKind, Severity};
 use larder_engine::du;
-use larder_engine::report::By;
+use larder_engine::report::{By, DuReport, StatusReport};
 use larder_engine::status::status;
 use larder_engine::trigger::Trigger;
 use larder_engine::verify::{self, Wanted};
 
+use super::apart::apart;
 use super::base::Base;
 use super::cleaning::{Run, Told};
 use super::judging;
@@ -21,6 +22,9 @@ use crate::{bridge, verified_file};
 
 /// What a scan works out of where the bytes are: what a plain walk tells.
 pub(crate) const DU_BY: [By; 2] = [By::Kind, By::Age];
+
+/// Where the bytes are, by each of these.
+type Usage = BTreeMap<&'static str, DuReport>;
 
 /// Jobs that may wait.
 pub(crate) const QUEUE: usize = 64;
@@ -152,27 +156,34 @@ impl<'a> Worker<'a> {
     }
 
     fn scan(&self, trace: &str) {
-        let context = self.base.context(&["status"]);
-        let report = bridge::world(&context).and_then(|world| {
-            let mut report = status(&world, &bridge::config(&context), &context.meter)?;
-            verified_file::recall(context.settings().state.as_deref(), &world, &mut report);
-            let mut du = BTreeMap::new();
-            for by in DU_BY {
-                let caches = du::settle(&[], by).unwrap_or_default();
-                du.insert(by.name(), Arc::new(du::du(&world, &caches, by, None, &context.meter)?));
-            }
-            Ok((report, du))
-        });
-        match report {
+        let found = apart(|| self.look());
+        match found.unwrap_or_else(|| Err("it broke off by a defect of larder".to_owned())) {
             Ok((report, du)) => {
+                let du = du.into_iter().map(|(by, report)| (by, Arc::new(report))).collect();
                 let mut known = self.base.live.know();
                 (known.report, known.du) = (Some(Arc::new(report)), du);
             }
-            Err(error) => {
-                let step = Step::new("scan-failed", trace, error.what).bad(Severity::Warning);
+            Err(why) => {
+                let step = Step::new("scan-failed", trace, why).bad(Severity::Warning);
                 self.recorder.say(step);
             }
         }
+    }
+
+    /// What could go and what is wrong, and where the bytes are; else why that cannot be told.
+    fn look(&self) -> Result<(StatusReport, Usage), String> {
+        let context = self.base.context(&["status"]);
+        let found = bridge::world(&context).and_then(|world| {
+            let mut report = status(&world, &bridge::config(&context), &context.meter)?;
+            verified_file::recall(context.settings().state.as_deref(), &world, &mut report);
+            let mut usage = Usage::new();
+            for by in DU_BY {
+                let caches = du::settle(&[], by).unwrap_or_default();
+                usage.insert(by.name(), du::du(&world, &caches, by, None, &context.meter)?);
+            }
+            Ok((report, usage))
+        });
+        found.map_err(|error| error.what)
     }
 
     fn verify(&self, trigger: &Trigger, trace: &str) {

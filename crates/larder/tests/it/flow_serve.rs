@@ -150,6 +150,10 @@ fn it_lives_at_once_and_is_ready_after_the_first_sample() {
     until("the status is there", || (get(&address, "/api/v1/status").status == 200).then_some(()));
     let page = get(&address, "/");
     assert!(page.body.contains("build") && page.status == 200, "{page:#?}");
+    // It started itself again to say how memory is given back, and is who it was.
+    let proc = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", daemon.pid()));
+    assert_eq!(proc("comm").unwrap(), "larder\n");
+    assert!(!cfg!(target_env = "gnu") || proc("environ").unwrap().contains("MALLOC_ARENA_MAX=2"));
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.took < Duration::from_secs(10), "{:?}", ended.took);
