@@ -31,6 +31,8 @@ use crate::{bridge, throttles};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// Growth is written down this often.
+const ARCHIVED: Duration = Duration::from_hours(1);
 /// An alert of a cache of Go's that is not there ends after this: a disk may come back, and a build
 /// makes a new folder.
 const GONE: Duration = Duration::from_mins(10);
@@ -61,6 +63,8 @@ pub(crate) struct Ticker<'a> {
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
     waiting_jobs: usize,
+    /// When growth was last written down.
+    archived: Option<Instant>,
     /// When the next limit is over.
     pub(super) lift_at: Option<Time>,
     /// Since when a cache with an alert is not there.
@@ -96,6 +100,7 @@ impl<'a> Ticker<'a> {
             scanned: None,
             foreseen: None,
             waiting_jobs: 0,
+            archived: None,
             lift_at: None,
             gone: BTreeMap::new(),
         })
@@ -196,6 +201,7 @@ impl<'a> Ticker<'a> {
         if over(self.foreseen, RESEND) {
             self.foreseen = Some(now);
             judging::foresee(self.base);
+            self.archive_growth(over(self.archived, ARCHIVED));
         }
         self.take_results();
         self.judge();
@@ -210,6 +216,21 @@ impl<'a> Ticker<'a> {
         self.notifier.record(&board, self.recorder);
         self.base.live.know().notified = self.notifier.counts();
         Ok(())
+    }
+
+    /// Writes down how each cache grows, for who looks back: nobody is told of it.
+    fn archive_growth(&mut self, is_due: bool) {
+        let grows: Vec<_> = self.base.live.know().growth.values().cloned().collect();
+        if !is_due || grows.is_empty() {
+            return;
+        }
+        self.archived = Some(Instant::now());
+        let (trace, units, now) = (new_trace(), self.base.settings().units, larder_fs::now());
+        for growth in grows {
+            let step = Step::new("growth", &trace, alerts::trend(&growth, units, now));
+            let step = step.with("bytes_per_second", format!("{:.3}", growth.per_second));
+            self.recorder.say(step.of(&growth.cache));
+        }
     }
 
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
