@@ -14,9 +14,11 @@ pub struct Attempt<'a> {
     pub begins: bool,
 }
 
+type Hears = dyn Fn(Attempt<'_>) + Send + Sync;
+
 /// Who hears of attempts, if anybody does.
 #[derive(Clone, Default)]
-pub struct Attempts(Option<Arc<dyn Fn(Attempt<'_>) + Send + Sync>>);
+pub struct Attempts(Option<Arc<Hears>>);
 
 impl Attempts {
     /// This one hears of them.

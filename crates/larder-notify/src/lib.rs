@@ -33,6 +33,7 @@ mod queue;
 mod receiver;
 mod robot;
 mod secret;
+mod sentences;
 mod sign;
 mod slack;
 mod target;

@@ -155,7 +155,7 @@ fn body(notice: &Notice, alert: &Alert, style: Style<'_>) -> Vec<Line> {
         lines.push(Line { rank, parts: before.into_iter().chain([part]).collect() });
     };
     if !alert.trend.is_empty() {
-        say(Rank::Reason, None, Part::Theirs(alert.trend.clone()));
+        say(Rank::Reason, None, Part::Theirs(language.sentence(&alert.trend)));
     }
     // What is over needs no mending.
     if let Some(command) = alert.command.as_ref().filter(|_| notice.occasion != Occasion::Cleared) {
@@ -164,10 +164,10 @@ fn body(notice: &Notice, alert: &Alert, style: Style<'_>) -> Vec<Line> {
     }
     for done in &alert.done {
         // It holds the command that undoes it, so it is not shortened.
-        say(Rank::Act, Some(language.done().to_owned()), Part::Theirs(done.clone()));
+        say(Rank::Act, Some(language.done().to_owned()), Part::Theirs(language.sentence(done)));
     }
     for detail in &alert.details {
-        say(Rank::Detail, None, Part::Theirs(Markup::clean(detail, LONGEST)));
+        say(Rank::Detail, None, Part::Theirs(Markup::clean(&language.sentence(detail), LONGEST)));
     }
     if !matches!(notice.occasion, Occasion::Cleared | Occasion::Report) {
         let runbook = style.links.runbook(alert);
@@ -177,7 +177,7 @@ fn body(notice: &Notice, alert: &Alert, style: Style<'_>) -> Vec<Line> {
 }
 
 fn reason_line(reason: &larder_core::Reason, language: Language) -> Line {
-    let text = Part::Theirs(Markup::clean(&reason.text, LONGEST));
+    let text = Part::Theirs(Markup::clean(&language.sentence(&reason.text), LONGEST));
     let parts = match reason.lost {
         Some(lost) => {
             let name = language.reason(&reason.id);

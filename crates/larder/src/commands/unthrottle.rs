@@ -34,9 +34,10 @@ pub(crate) fn run(context: &Context<'_>, args: &UnthrottleArgs) -> Result<Exit, 
     let mut reports = Vec::new();
     let (mut ended, mut left) = (0_u64, 0_u64);
     for throttle in wanted {
-        let returned = match args.when_over {
-            true => throttle_guard::stand(context, &hands, &throttle)?,
-            false => give_back(context, &hands, &throttle.id, LITTLE_PATIENCE)?,
+        let returned = if args.when_over {
+            throttle_guard::stand(context, &hands, &throttle)?
+        } else {
+            give_back(context, &hands, &throttle.id, LITTLE_PATIENCE)?
         };
         let mut report = ThrottleReport::new(throttle, "in-force", "limited");
         finish(&mut report, returned);

@@ -121,21 +121,19 @@ impl Notifier {
             let kind = self.receivers.iter().find(|one| one.name == left.receiver).map(|r| r.kind);
             // These know a message again by its key, and take it once.
             let knows = matches!(kind, Some(Kind::Alertmanager | Kind::Pagerduty));
-            let again = match left.maybe && !knows {
-                true => as_reminder(&left),
-                false => Some(left.notice.clone()),
-            };
+            let unsure = left.maybe && !knows;
+            let again = if unsure { as_reminder(&left) } else { Some(left.notice.clone()) };
             let board = base.live.know().board.clone();
             let again = again.and_then(|notice| still_true(&notice, &board));
             let taken = again.as_ref().is_some_and(|n| self.dispatcher.send_to(&left.receiver, n));
-            if left.maybe && !knows {
+            if unsure {
                 let what = if taken { ", so it is reminded" } else { "" };
                 let message =
                     format!("{} may have been told when larder ended{what}", left.receiver);
                 let step = Step::new("notification-unknown", "", message).bad(Severity::Warning);
                 recorder.say(step.with("notice", &left.notice.id));
             }
-            if !taken || left.maybe && !knows {
+            if !taken || unsure {
                 self.outbox.forget(&left.notice.id, &left.receiver);
             }
         }

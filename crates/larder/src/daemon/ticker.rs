@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use larder_core::alert_board::Telling;
@@ -22,7 +22,7 @@ use super::serve;
 use super::signals::Reload;
 use super::silences::{self, Silences};
 use super::systemd;
-use super::work::{Done, Job};
+use super::work::{self, Done, Job};
 use super::{board_file, hooks};
 use crate::exit::{CliError, Exit};
 use crate::settings_history::HistoryKind;
@@ -33,6 +33,8 @@ use crate::{bridge, throttles};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// Growth is written down this often.
+const ARCHIVED: Duration = Duration::from_hours(1);
 /// An alert of a cache of Go's that is not there ends after this: a disk may come back, and a build
 /// makes a new folder.
 const GONE: Duration = Duration::from_mins(10);
@@ -65,6 +67,8 @@ pub(crate) struct Ticker<'a> {
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
     waiting_jobs: usize,
+    /// When growth was last written down.
+    archived: Option<Instant>,
     /// When the next limit is over.
     pub(super) lift_at: Option<Time>,
     /// Since when a cache with an alert is not there.
@@ -101,6 +105,7 @@ impl<'a> Ticker<'a> {
             scanned: None,
             foreseen: None,
             waiting_jobs: 0,
+            archived: None,
             lift_at: None,
             gone: BTreeMap::new(),
         })
@@ -200,6 +205,7 @@ impl<'a> Ticker<'a> {
         }
         if over(self.foreseen, RESEND) && self.foresee() {
             self.foreseen = Some(now);
+            self.archive_growth(over(self.archived, ARCHIVED));
         }
         self.take_results();
         self.judge();
@@ -228,6 +234,21 @@ impl<'a> Ticker<'a> {
             self.give(Job::Foresee);
         }
         idle
+    }
+
+    /// Writes down how each cache grows, for who looks back: nobody is told of it.
+    fn archive_growth(&mut self, is_due: bool) {
+        let grows: Vec<_> = self.base.live.know().growth.values().cloned().collect();
+        if !is_due || grows.is_empty() {
+            return;
+        }
+        self.archived = Some(Instant::now());
+        let (trace, units, now) = (new_trace(), self.base.settings().units, larder_fs::now());
+        for growth in grows {
+            let step = Step::new("growth", &trace, alerts::trend(&growth, units, now));
+            let step = step.with("bytes_per_second", format!("{:.3}", growth.per_second));
+            self.recorder.say(step.of(&growth.cache));
+        }
     }
 
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
@@ -374,7 +395,7 @@ impl<'a> Ticker<'a> {
     }
 
     fn take_results(&mut self) {
-        let (all, works) = drain(&self.results);
+        let (all, works) = work::drain(&self.results);
         all.into_iter().for_each(|done| self.take(done));
         if !works {
             // It ended by a defect, which is told when it is joined.
@@ -473,33 +494,4 @@ fn is_awaited(gone: &mut BTreeMap<String, Instant>, cache: &str) -> bool {
         return false;
     }
     gone.entry(cache.to_owned()).or_insert_with(Instant::now).elapsed() < GONE
-}
-
-/// What came of jobs, and whether somebody still works.
-fn drain(results: &Receiver<Done>) -> (Vec<Done>, bool) {
-    let mut all = Vec::new();
-    loop {
-        match results.try_recv() {
-            Ok(done) => all.push(done),
-            Err(error) => return (all, error == TryRecvError::Empty),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[test]
-    fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
-        let (tell, results) = mpsc::channel();
-        tell.send(Done::Ended).unwrap();
-        assert!(matches!(drain(&results), (all, true) if all.len() == 1));
-        assert!(matches!(drain(&results), (all, true) if all.is_empty()));
-        tell.send(Done::Ended).unwrap();
-        drop(tell);
-        assert!(matches!(drain(&results), (all, false) if all.len() == 1));
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use larder_core::{CacheKind, Severity};
 use larder_engine::du;
@@ -220,5 +220,34 @@ impl<'a> Worker<'a> {
             }
         }
         self.scan(trace);
+    }
+}
+
+/// What came of jobs, and whether somebody still works.
+pub(crate) fn drain(results: &Receiver<Done>) -> (Vec<Done>, bool) {
+    let mut all = Vec::new();
+    loop {
+        match results.try_recv() {
+            Ok(done) => all.push(done),
+            Err(error) => return (all, error == TryRecvError::Empty),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
+        let (tell, results) = mpsc::channel();
+        tell.send(Done::Ended).unwrap();
+        assert!(matches!(drain(&results), (all, true) if all.len() == 1));
+        assert!(matches!(drain(&results), (all, true) if all.is_empty()));
+        tell.send(Done::Ended).unwrap();
+        drop(tell);
+        assert!(matches!(drain(&results), (all, false) if all.len() == 1));
     }
 }

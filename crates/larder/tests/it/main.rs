@@ -20,6 +20,10 @@ mod flow_alerts;
 #[cfg(unix)]
 mod flow_alerts_kill;
 #[cfg(unix)]
+mod flow_alerts_receivers;
+#[cfg(unix)]
+mod flow_alerts_rules;
+#[cfg(unix)]
 mod flow_attack;
 mod flow_clean;
 mod flow_download;
@@ -31,9 +35,13 @@ mod flow_go_scripts;
 #[cfg(unix)]
 mod flow_go_sumdb;
 mod flow_heal;
+#[cfg(unix)]
+mod flow_health;
 mod flow_json;
 mod flow_kill;
 mod flow_live;
+#[cfg(target_os = "linux")]
+mod flow_log;
 #[cfg(unix)]
 mod flow_net;
 mod flow_places;
