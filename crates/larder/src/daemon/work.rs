@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, Sender};
 
 use larder_core::{CacheKind, Severity};
 use larder_engine::report::{By, DuReport, StatusReport};
@@ -261,34 +261,5 @@ impl<'a> Worker<'a> {
             }
         }
         self.scan(trace);
-    }
-}
-
-/// What came of jobs, and whether somebody still works.
-pub(crate) fn drain(results: &Receiver<Done>) -> (Vec<Done>, bool) {
-    let mut all = Vec::new();
-    loop {
-        match results.try_recv() {
-            Ok(done) => all.push(done),
-            Err(error) => return (all, error == TryRecvError::Empty),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[test]
-    fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
-        let (tell, results) = mpsc::channel();
-        tell.send(Done::Ended).unwrap();
-        assert!(matches!(drain(&results), (all, true) if all.len() == 1));
-        assert!(matches!(drain(&results), (all, true) if all.is_empty()));
-        tell.send(Done::Ended).unwrap();
-        drop(tell);
-        assert!(matches!(drain(&results), (all, false) if all.len() == 1));
     }
 }
