@@ -1,11 +1,12 @@
 //! One cleaning by itself: trigger → which environment → clean, or a plan that waits → record.
 //! Who is told of it is the caller's business; here is what there is to tell.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use larder_core::check::Approval;
 use larder_core::event::{CLEANED, FREED_BYTES, TOOK_MILLIS};
-use larder_core::{CacheKind, Outcome, Plan, Severity};
+use larder_core::{CacheKind, Outcome, Plan, RootKind, Severity};
 use larder_engine::cycle::{self, Options};
 use larder_engine::trigger::Trigger;
 use larder_engine::{Config, Profile, Request, Verb, Wishes, World, trash};
@@ -315,10 +316,11 @@ impl Run<'_> {
         let limit = context.settings().daemon.watch.wait_for_builds;
         let begun = std::time::Instant::now();
         let mut said = false;
+        // A plan may name a hundred thousand things of one root, and a look is at every process.
+        let roots: BTreeSet<RootKind> = caches.iter().map(|cache| cache.root()).collect();
         while begun.elapsed() < limit && !context.meter.stopped() {
             let Ok(world) = bridge::world(context) else { return };
-            let roots = caches.iter().map(|cache| cache.root());
-            let builds: Vec<_> = roots.flat_map(|root| world.builds(root)).collect();
+            let builds: Vec<_> = roots.iter().flat_map(|root| world.builds(*root)).collect();
             let Some(build) = builds.first() else { return };
             if !said {
                 let message = format!("waits for {} (pid {})", build.command, build.pid);

@@ -343,11 +343,11 @@ fn what_hangs_holds_up_neither_the_start_nor_the_measuring_nor_the_end() {
     let daemon = Daemon::watch(&sandbox);
     rounds(&daemon, 3);
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
-    // A Prometheus keeps the samples; events and state are larder's own.
-    assert!(measured(&sandbox).is_empty());
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert!(ended.took < Duration::from_secs(20), "{ended:#?}");
+    // A Prometheus keeps the samples; events and state are larder's own.
+    assert!(measured(&sandbox).is_empty());
     let events = Reader::new(&db(&sandbox)).events(&larder_history::EventFilter::default());
     assert!(events.unwrap().iter().any(|kept| kept.event.kind == "started"));
 }

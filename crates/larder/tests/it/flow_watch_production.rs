@@ -8,8 +8,10 @@ use std::time::Duration;
 use larder_testkit::{GoSandbox, RedisServer, fake_gocache};
 use serde_json::Value;
 
-use crate::daemon_kit::{Daemon, get, history, kind, logged, post, settings, state, until};
-use crate::flow::{age, caches, document, ending, larder, untouched};
+use crate::daemon_kit::{
+    Daemon, command, get, history, kind, logged, post, settings, state, until,
+};
+use crate::flow::{age, caches, document, ending, larder, same, untouched};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -105,7 +107,7 @@ fn a_running_daemon_applies_what_was_approved_in_its_hours_only() {
     daemon.event("plan-applied");
     let cleaned = daemon.event("cleaned");
     assert_eq!(outputs(&sandbox), 0);
-    assert!(!file(&sandbox, &plan).exists());
+    until("the plan is done with", || (!file(&sandbox, &plan).exists()).then_some(()));
     let id = cleaned["labels"]["trash_id"].as_str().unwrap();
     larder(&sandbox, &["trash", "restore", id]).ends(0);
     assert_eq!(outputs(&sandbox), 30);
@@ -250,5 +252,88 @@ fn keys_that_rules_want_gone_wait_for_approval_go_with_a_backup_and_come_back_eq
     let trash = cleaned["labels"]["trash_id"].as_str().expect("a backup").to_owned();
     let back = document(&sandbox, "restored/1", 0, &["trash", "restore", &trash]);
     assert_eq!(back["restored"], 300, "{back:#}");
+    assert_eq!(client.keyspace(), before);
+}
+
+/// Everything in the trash, put back. What a kill cut in two comes back by its one id.
+fn restore_all(sandbox: &GoSandbox) -> usize {
+    let listed = document(sandbox, "trash/1", 0, &["trash"]);
+    let entries = listed["entries"].as_array().unwrap();
+    let ids: std::collections::BTreeSet<String> = entries.iter().map(id).collect();
+    for id in &ids {
+        larder(sandbox, &["trash", "restore", id]).ends(0);
+    }
+    ids.len()
+}
+
+#[test]
+fn a_plan_that_a_kill_cut_short_is_finished_by_the_next_daemon_and_all_of_it_comes_back() {
+    let sandbox = GoSandbox::new();
+    fake_gocache(&sandbox.gocache(), 3000);
+    for end in ["-a", "-d"] {
+        ending(&sandbox.gocache(), end).iter().for_each(|file| age(file, 10 * DAY));
+    }
+    settings(&sandbox, "profile = \"production\"\n");
+    let before = caches(&sandbox);
+    logged(&sandbox, 0, &["watch", "--once"]);
+    let plan = id(&plans(&sandbox)[0]);
+    larder(&sandbox, &["approve", &plan, "--yes"]).ends(0);
+    let daemon = Daemon::spawn(&sandbox, command(&sandbox, &["watch"]));
+    let count = || {
+        let folders = fs::read_dir(sandbox.gocache()).unwrap().flatten().map(|e| e.path());
+        folders.filter_map(|dir| Some(fs::read_dir(dir).ok()?.count())).sum::<usize>()
+    };
+    until("some are moved", || (count() <= 2900).then_some(()));
+    daemon.kill();
+    assert!(count() > 0, "it was too late to kill it");
+    assert!(file(&sandbox, &plan).exists());
+
+    let daemon = Daemon::watch(&sandbox);
+    let cleaned = daemon.event("cleaned");
+    let left: Vec<_> = larder_testkit::snapshot(&sandbox.gocache())
+        .into_keys()
+        .filter(|path| path.components().count() == 2)
+        .collect();
+    assert!(left.is_empty(), "{left:#?}\n{cleaned:#}");
+    until("the plan is done with", || (!file(&sandbox, &plan).exists()).then_some(()));
+    assert_eq!(daemon.stop().code, Some(0));
+    assert!(restore_all(&sandbox) >= 1);
+    let mut now = caches(&sandbox);
+    let mut then = before;
+    for tree in [&mut now.0, &mut then.0] {
+        // A kill keeps the times of folders from being put right, and these alone.
+        tree.retain(|_, entry| entry.kind != larder_testkit::EntryKind::Folder);
+    }
+    same(&then.0, &now.0, "after a kill");
+}
+
+#[test]
+fn keys_that_a_kill_left_go_with_the_next_daemon_and_all_of_them_come_back() {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    let set = |n: u32| vec!["SET".to_owned(), format!("temp:{n}"), format!("value {n}")];
+    client.ask_all(&(0..20_000).map(set).collect::<Vec<_>>());
+    client.ask(&["SET", "keep", "me"]);
+    let before = client.keyspace();
+    let sandbox = GoSandbox::new();
+    let rules = format!(
+        "[redis.sessions]\nurl = \"{}/0\"\nprofile = \"production\"\nmax-rate = 20000\n\
+         [[redis.sessions.clean]]\nmatch = \"temp:*\"\n",
+        server.url()
+    );
+    settings(&sandbox, &rules);
+    logged(&sandbox, 0, &["watch", "--once"]);
+    let plan = id(&plans(&sandbox)[0]);
+    larder(&sandbox, &["approve", &plan, "--yes"]).ends(0);
+    let daemon = Daemon::spawn(&sandbox, command(&sandbox, &["watch"]));
+    let mut size = || client.ask(&["DBSIZE"]).number();
+    until("some are gone", || (size() < 19_000).then_some(()));
+    daemon.kill();
+    assert!(size() > 1, "it was too late to kill it");
+    let daemon = Daemon::watch(&sandbox);
+    daemon.event("cleaned");
+    assert_eq!(size(), 1);
+    assert_eq!(daemon.stop().code, Some(0));
+    assert!(restore_all(&sandbox) >= 1);
     assert_eq!(client.keyspace(), before);
 }
