@@ -464,7 +464,7 @@ impl<'a> Ticker<'a> {
         let trace = new_trace();
         let read = self.base.read().and_then(|new| {
             // All of it is in force, or none.
-            self.notifier.renew(&new.settings.notify)?;
+            self.notifier.renew(&new.settings)?;
             Ok(new)
         });
         match read {
