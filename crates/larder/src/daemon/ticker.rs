@@ -254,7 +254,7 @@ impl<'a> Ticker<'a> {
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
         let context = self.base.context(&["watch"]);
         let world = bridge::world(&context)?;
-        let round = self.sampler.round(&context, &world, patience);
+        let round = self.sampler.round(&context, &world, patience, &self.base.own);
         judging::take(self.base, self.recorder, round, &world, context.now);
         Ok(())
     }
