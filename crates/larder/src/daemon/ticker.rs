@@ -396,7 +396,9 @@ impl<'a> Ticker<'a> {
 
     fn take_results(&mut self) {
         let (all, works) = work::drain(&self.results);
-        all.into_iter().for_each(|done| self.take(done));
+        for done in all {
+            self.take(done);
+        }
         if !works {
             // It ended by a defect, which is told when it is joined.
             self.base.meter.stop();

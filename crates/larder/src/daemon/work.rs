@@ -132,7 +132,7 @@ impl<'a> Worker<'a> {
         let trace = new_trace();
         let run = Run { base: self.base, recorder: self.recorder, trace: &trace };
         let context = self.base.context(&["watch"]);
-        self.base.own.during(&context, &job.works_on(), || self.do_it(job, &run))
+        self.base.own.during(&context, &job.works_on(), || self.do_it(job, &run));
     }
 
     fn do_it(&self, job: Job, run: &Run<'_>) {
