@@ -190,9 +190,21 @@ impl Exposition {
         }
     }
 
-    /// Whether all that follows was sampled on a timer, whatever its family says.
-    pub(crate) fn all_sampled(&mut self, sampled: bool) {
-        self.sampled = sampled;
+    /// All that follows was sampled on a timer, whatever its family says.
+    pub(crate) fn all_sampled(&mut self) {
+        self.sampled = true;
+    }
+
+    /// What was written, as a part of another answer, and how much it left out.
+    pub(crate) fn part(mut self) -> (String, u64) {
+        self.text.shrink_to_fit();
+        (self.text, self.left_out)
+    }
+
+    /// Adds such a part.
+    pub(crate) fn append(&mut self, part: &str, left_out: u64) {
+        self.text.push_str(part);
+        self.left_out += left_out;
     }
 
     /// Counts what the caller left out by itself.

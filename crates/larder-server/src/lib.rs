@@ -13,6 +13,7 @@ mod events;
 mod exposed;
 mod exposition;
 mod guard;
+mod kept;
 mod metrics;
 mod names;
 mod openapi;

@@ -9,6 +9,7 @@ use larder_core::{RedisSample, Sample};
 
 use crate::exposed::{Cleanups, Exposed, Notifications, Verified};
 use crate::exposition::{Exposition, Format, Labels, Value};
+use crate::kept::Kept;
 use crate::names::{self, Family};
 use crate::redis_metrics::{self, Server};
 
@@ -17,6 +18,11 @@ pub const MOST_CACHES: usize = 250;
 
 /// All metrics of `exposed` in `format`.
 pub fn metrics(exposed: &Exposed, format: Format) -> String {
+    write(exposed, format, &Kept::default())
+}
+
+/// The same, with what was kept of the last one.
+pub(crate) fn write(exposed: &Exposed, format: Format, kept: &Kept) -> String {
     let mut page = Page { out: Exposition::new(format), caches: caches(exposed) };
     let version = vec![("version", exposed.version.as_str().into())];
     page.out.family(&names::BUILD_INFO, [(version, Some(true))]);
@@ -30,7 +36,7 @@ pub fn metrics(exposed: &Exposed, format: Format) -> String {
     page.notifications(&exposed.notifications);
     page.itself(exposed);
     page.redis_samples(exposed);
-    page.redis_facts(exposed);
+    page.redis_facts(exposed, format, kept);
     page.out.finish()
 }
 
@@ -253,20 +259,24 @@ impl<'a> Page<'a> {
     }
 
     /// What each Redis says of itself, under the names that others' dashboards know.
-    fn redis_facts(&mut self, exposed: &'a Exposed) {
-        let (kept, beyond): (Vec<_>, Vec<_>) =
+    fn redis_facts(&mut self, exposed: &'a Exposed, format: Format, kept: &Kept) {
+        let (named, beyond): (Vec<_>, Vec<_>) =
             exposed.redis.iter().partition(|one| self.caches.contains(one.cache.as_str()));
         self.out.leave_out(beyond.len() as u64);
-        let servers: Vec<Server<'_>> = kept
-            .iter()
-            .map(|one| Server {
-                cache: Some(&one.cache),
-                node: one.node.as_deref(),
-                facts: one.facts.as_deref(),
-            })
-            .collect();
-        self.out.all_sampled(true);
-        redis_metrics::write(&mut self.out, &servers);
-        self.out.all_sampled(false);
+        let written = kept.of(format, &named, || {
+            let servers: Vec<Server<'_>> = named
+                .iter()
+                .map(|one| Server {
+                    cache: Some(&one.cache),
+                    node: one.node.as_deref(),
+                    facts: one.facts.as_deref(),
+                })
+                .collect();
+            let mut out = Exposition::new(format);
+            out.all_sampled();
+            redis_metrics::write(&mut out, &servers);
+            out.part()
+        });
+        self.out.append(&written.0, written.1);
     }
 }

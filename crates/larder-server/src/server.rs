@@ -156,6 +156,7 @@ impl Server {
         let description = openapi(&routes.endpoints).to_string().into();
         let shared = Arc::new(Shared {
             source: routes.source,
+            kept: Arc::default(),
             endpoints: routes
                 .endpoints
                 .into_iter()

@@ -14,6 +14,7 @@ use super::record::Recorder;
 pub(crate) struct Dues {
     prune: Option<Due>,
     verify: Option<Due>,
+    download: Option<Due>,
     /// Plans that were handed out to be applied.
     begun: BTreeSet<String>,
 }
@@ -39,6 +40,7 @@ impl Dues {
         Self {
             prune: due("prune", schedule.prune),
             verify: due("verify", schedule.verify),
+            download: due("download", schedule.download),
             begun: BTreeSet::new(),
         }
     }
@@ -51,6 +53,11 @@ impl Dues {
     /// Whether caches are to be verified now.
     pub(crate) fn verify(&mut self, now: Time, recorder: &Recorder<'_>) -> bool {
         take(&mut self.verify, "verify", now, recorder)
+    }
+
+    /// Whether what the roots need is to be fetched now.
+    pub(crate) fn download(&mut self, now: Time, recorder: &Recorder<'_>) -> bool {
+        take(&mut self.download, "download", now, recorder)
     }
 
     /// Whether a plan was not handed out yet; it is from now on.

@@ -16,7 +16,7 @@ use larder_server::Growth;
 use super::alerts::{self, Evidence};
 use super::base::Base;
 use super::cleaning::Told;
-use super::record::Recorder;
+use super::record::{Recorder, Step, new_trace};
 use super::sampler::Round;
 use crate::health::{GoContext, Health, of_go, of_redis};
 use crate::settings::Settings;
@@ -286,6 +286,19 @@ fn unusual(recorder: &Recorder<'_>, sample: &Sample, now: Time) -> Vec<String> {
         ));
     }
     found
+}
+
+/// Writes down how each cache grows, for who looks back: nobody is told of it. Whether there was
+/// something to write.
+pub(crate) fn archive_growth(base: &Base<'_>, recorder: &Recorder<'_>) -> bool {
+    let grows: Vec<_> = base.live.know().growth.values().cloned().collect();
+    let (trace, units, now) = (new_trace(), base.settings().units, larder_fs::now());
+    for growth in &grows {
+        let step = Step::new("growth", &trace, alerts::trend(growth, units, now));
+        let step = step.with("bytes_per_second", format!("{:.3}", growth.per_second));
+        recorder.say(step.of(&growth.cache));
+    }
+    !grows.is_empty()
 }
 
 /// What was done, or waits, as a notice.

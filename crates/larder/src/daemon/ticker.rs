@@ -2,28 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use larder_core::alert_board::Telling;
 use larder_core::{CacheKind, Notice, Severity, Time};
 use larder_engine::trigger::{Restraint, Runs, Trigger};
 
-use super::alerts;
 use super::base::Base;
 use super::cleaning::Told;
 use super::due::Dues;
-use super::judging;
+use super::handed::{Full, Handed};
 use super::notify::Notifier;
 use super::record::{Recorder, Step, new_trace};
 use super::respond::Sick;
 use super::sampler::Sampler;
-use super::serve;
 use super::signals::Reload;
 use super::silences::{self, Silences};
-use super::systemd;
-use super::work::{self, Done, Job};
-use super::{board_file, hooks};
+use super::work::{Done, Job};
+use super::{alerts, board_file, hooks, judging, serve, systemd};
 use crate::exit::{CliError, Exit};
 use crate::settings_history::HistoryKind;
 use crate::waiting::Seen;
@@ -38,6 +34,8 @@ const ARCHIVED: Duration = Duration::from_hours(1);
 /// An alert of a cache of Go's that is not there ends after this: a disk may come back, and a build
 /// makes a new folder.
 const GONE: Duration = Duration::from_mins(10);
+/// systemd hears at least so often that it lives.
+const ALIVE: Duration = Duration::from_secs(5);
 /// How long receivers are given when it stops.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Whether it answers over HTTP, and where in place of the settings' address.
@@ -53,8 +51,7 @@ pub(crate) enum Serving {
 pub(crate) struct Ticker<'a> {
     pub(super) base: &'a Base<'a>,
     pub(super) recorder: &'a Recorder<'a>,
-    jobs: SyncSender<Job>,
-    results: Receiver<Done>,
+    handed: Handed,
     sampler: Sampler,
     notifier: Notifier,
     pub(super) runs: Runs,
@@ -66,7 +63,8 @@ pub(crate) struct Ticker<'a> {
     resent: Option<Instant>,
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
-    waiting_jobs: usize,
+    /// When systemd last heard of it.
+    lived: Option<Instant>,
     /// When growth was last written down.
     archived: Option<Instant>,
     /// When the next limit is over.
@@ -80,8 +78,7 @@ impl<'a> Ticker<'a> {
     pub(crate) fn new(
         base: &'a Base<'a>,
         recorder: &'a Recorder<'a>,
-        jobs: SyncSender<Job>,
-        results: Receiver<Done>,
+        handed: Handed,
     ) -> Result<Self, CliError> {
         let board = recorder.state(board_file::KEY).map(|text| board_file::read(&text));
         base.live.know().board = board.unwrap_or_default();
@@ -93,8 +90,7 @@ impl<'a> Ticker<'a> {
         Ok(Self {
             base,
             recorder,
-            jobs,
-            results,
+            handed,
             sampler: Sampler::new(),
             notifier,
             runs: runs.into_iter().map(|(what, at)| (what, Time::from_unix_nanos(at))).collect(),
@@ -104,7 +100,7 @@ impl<'a> Ticker<'a> {
             resent: None,
             scanned: None,
             foreseen: None,
-            waiting_jobs: 0,
+            lived: None,
             archived: None,
             lift_at: None,
             gone: BTreeMap::new(),
@@ -127,6 +123,7 @@ impl<'a> Ticker<'a> {
         self.apply_approved();
         self.prune_all(&trigger);
         self.until_idle();
+        self.leave_no_wish();
         self.measure(patience)?;
         self.judge();
         self.until_idle();
@@ -142,6 +139,23 @@ impl<'a> Ticker<'a> {
             (false, true) => Exit::Partly,
             (false, false) => Exit::Done,
         })
+    }
+
+    /// What other single runs wished meanwhile, who were told that it is done here. Rounds are
+    /// bounded; what is wished later still waits for the next run.
+    fn leave_no_wish(&mut self) {
+        const ROUNDS: usize = 10;
+        let Some(state) = self.base.settings().state else { return };
+        for _ in 0..ROUNDS {
+            let names = hooks::taken(&state);
+            if names.is_empty() || self.base.meter.stopped() {
+                return;
+            }
+            for name in names {
+                self.prune_all(&Trigger::Hook(name));
+            }
+            self.until_idle();
+        }
     }
 
     /// Until it is stopped.
@@ -169,9 +183,7 @@ impl<'a> Ticker<'a> {
                 self.reload(&mut reload);
             }
             self.tick()?;
-            if self.base.live.know().ready.is_some() {
-                systemd::alive();
-            }
+            self.live_on();
             let every = self.base.settings().daemon.schedule.sample;
             self.wait_until(begun + every);
         }
@@ -205,7 +217,9 @@ impl<'a> Ticker<'a> {
         }
         if over(self.foreseen, RESEND) && self.foresee() {
             self.foreseen = Some(now);
-            self.archive_growth(over(self.archived, ARCHIVED));
+            if over(self.archived, ARCHIVED) && judging::archive_growth(self.base, self.recorder) {
+                self.archived = Some(now);
+            }
         }
         self.take_results();
         self.judge();
@@ -229,26 +243,11 @@ impl<'a> Ticker<'a> {
             judging::foresee(self.base);
             return true;
         }
-        let idle = self.waiting_jobs == 0;
+        let idle = self.handed.is_idle();
         if idle {
             self.give(Job::Foresee);
         }
         idle
-    }
-
-    /// Writes down how each cache grows, for who looks back: nobody is told of it.
-    fn archive_growth(&mut self, is_due: bool) {
-        let grows: Vec<_> = self.base.live.know().growth.values().cloned().collect();
-        if !is_due || grows.is_empty() {
-            return;
-        }
-        self.archived = Some(Instant::now());
-        let (trace, units, now) = (new_trace(), self.base.settings().units, larder_fs::now());
-        for growth in grows {
-            let step = Step::new("growth", &trace, alerts::trend(&growth, units, now));
-            let step = step.with("bytes_per_second", format!("{:.3}", growth.per_second));
-            self.recorder.say(step.of(&growth.cache));
-        }
     }
 
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
@@ -382,25 +381,17 @@ impl<'a> Ticker<'a> {
     }
 
     pub(super) fn give(&mut self, job: Job) {
-        let name = job.name();
-        match self.jobs.try_send(job) {
-            Ok(()) => self.waiting_jobs += 1,
-            Err(TrySendError::Full(_)) => {
-                let message = format!("too much waits already: {name} is left out");
-                self.recorder.say(Step::new("job-dropped", "", message).bad(Severity::Warning));
-            }
-            // The worker ended by a defect, which is told when it is joined.
-            Err(TrySendError::Disconnected(_)) => self.base.meter.stop(),
+        if let Err(Full(name)) = self.handed.give(job) {
+            let message = format!("too much waits already: {name} is left out");
+            self.recorder.say(Step::new("job-dropped", "", message).bad(Severity::Warning));
         }
     }
 
     fn take_results(&mut self) {
-        let (all, works) = work::drain(&self.results);
-        for done in all {
+        for done in self.handed.take() {
             self.take(done);
         }
-        if !works {
-            // It ended by a defect, which is told when it is joined.
+        if !self.handed.works() {
             self.base.meter.stop();
         }
     }
@@ -417,7 +408,7 @@ impl<'a> Ticker<'a> {
                 self.base.live.know().board.look_again(&cache, details);
             }
             Done::Deferred(id) => self.dues.again(&id),
-            Done::Ended => self.waiting_jobs = self.waiting_jobs.saturating_sub(1),
+            Done::Ended => {}
         }
     }
 
@@ -433,12 +424,8 @@ impl<'a> Ticker<'a> {
 
     /// Waits until all that was handed out is done.
     fn until_idle(&mut self) {
-        while self.waiting_jobs > 0 {
-            match self.results.recv_timeout(Duration::from_millis(200)) {
-                Ok(done) => self.take(done),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+        while let Some(done) = self.handed.wait() {
+            self.take(done);
         }
     }
 
@@ -452,13 +439,24 @@ impl<'a> Ticker<'a> {
             if self.lift_at.is_some_and(|at| at <= larder_fs::now()) {
                 self.lift_overdue();
             }
-            let before = self.waiting_jobs;
+            if self.lived.is_none_or(|at| at.elapsed() >= ALIVE) {
+                self.live_on();
+            }
+            let before = self.handed.open();
             self.take_results();
-            if self.waiting_jobs < before {
+            if self.handed.open() < before {
                 // What was found out is told at once, not at the next measurement.
                 self.judge();
                 self.lift_at = throttles::next_end(&self.base.context(&["watch"]));
             }
+        }
+    }
+
+    /// Tells systemd that it lives, however long it is to the next measurement.
+    fn live_on(&mut self) {
+        if self.base.live.know().ready.is_some() {
+            self.lived = Some(Instant::now());
+            systemd::alive();
         }
     }
 

@@ -1,15 +1,16 @@
 //! The thread that works: one job after the other, so that two never get in each other's way.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, Sender};
 
 use larder_core::{CacheKind, Severity};
-use larder_engine::du;
 use larder_engine::report::{By, DuReport, StatusReport};
 use larder_engine::status::status;
 use larder_engine::trigger::Trigger;
 use larder_engine::verify::{self, Wanted};
+use larder_engine::{download, du};
 
 use super::apart::apart;
 use super::base::Base;
@@ -17,6 +18,7 @@ use super::cleaning::{Run, Told};
 use super::judging;
 use super::record::{Recorder, Step, new_trace};
 use super::respond::{self, Sick};
+use crate::exit::CliError;
 use crate::waiting::Waiting;
 use crate::{bridge, verified_file};
 
@@ -42,6 +44,8 @@ pub(crate) enum Job {
     Apply(Box<Waiting>),
     /// Hold every byte of Go's caches against what it should be.
     Verify { trigger: Trigger },
+    /// Fetch what the roots of the settings need.
+    Download { trigger: Trigger },
     /// Look into a sick Redis, and do what the settings allow.
     Respond(Box<Sick>),
     /// Work out how each cache grows, from a server that may take its time.
@@ -56,6 +60,7 @@ impl Job {
             Self::Prune { .. } | Self::PruneRedis { .. } => "prune",
             Self::Apply(_) => "apply",
             Self::Verify { .. } => "verify",
+            Self::Download { .. } => "download",
             Self::Respond(_) => "respond",
             Self::Foresee => "trend",
         }
@@ -142,6 +147,7 @@ impl<'a> Worker<'a> {
             Job::Scan => return self.scan(trace),
             Job::Foresee => return judging::foresee(self.base),
             Job::Verify { trigger } => return self.verify(&trigger, trace),
+            Job::Download { trigger } => return self.download(&trigger, trace),
             Job::Prune { caches, trigger } => run.prune(&caches, &trigger),
             Job::PruneRedis { cache, trigger } => run.prune_redis(&cache, &trigger),
             Job::Apply(waiting) => {
@@ -202,6 +208,41 @@ impl<'a> Worker<'a> {
         found.map_err(|error| error.what)
     }
 
+    fn download(&self, trigger: &Trigger, trace: &str) {
+        let context = self.base.context(&["download"]);
+        let message = format!("download by {}", trigger.name());
+        self.recorder.say(Step::new("triggered", trace, message).with("trigger", trigger.name()));
+        let roots = context.settings().roots.iter();
+        let roots: Result<Vec<PathBuf>, CliError> =
+            roots.map(|dir| bridge::folder("roots", dir)).collect();
+        let downloaded = roots.and_then(|roots| {
+            let (world, config) = (bridge::world(&context)?, bridge::config(&context));
+            let wanted = download::Wanted { roots, jobs: None };
+            Ok(download::run(&world, &config, &wanted, &context.meter)?)
+        });
+        let step = match downloaded {
+            Ok(report) => {
+                let failed = report.failed.len();
+                let first = report.failed.first();
+                let why = first.map(|first| format!(", {}: {}", first.subject, first.error));
+                let fetched = report.fetched().count();
+                let message =
+                    format!("{fetched} fetched, {failed} failed{}", why.unwrap_or_default());
+                let kind = if failed > 0 { "download-failed" } else { "downloaded" };
+                let severity = if failed > 0 { Severity::Warning } else { Severity::Info };
+                Step::new(kind, trace, message)
+                    .of(CacheKind::Mod.name())
+                    .bad(severity)
+                    .with("fetched", fetched)
+                    .with("failed", failed)
+                    .with("bytes", report.bytes)
+                    .with("took_millis", report.took.as_millis())
+            }
+            Err(error) => Step::new("download-failed", trace, error.what).bad(Severity::Warning),
+        };
+        self.recorder.say(step);
+    }
+
     fn verify(&self, trigger: &Trigger, trace: &str) {
         let context = self.base.context(&["verify"]);
         let message = format!("verify by {}", trigger.name());
@@ -236,34 +277,5 @@ impl<'a> Worker<'a> {
             }
         }
         self.scan(trace);
-    }
-}
-
-/// What came of jobs, and whether somebody still works.
-pub(crate) fn drain(results: &Receiver<Done>) -> (Vec<Done>, bool) {
-    let mut all = Vec::new();
-    loop {
-        match results.try_recv() {
-            Ok(done) => all.push(done),
-            Err(error) => return (all, error == TryRecvError::Empty),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[test]
-    fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
-        let (tell, results) = mpsc::channel();
-        tell.send(Done::Ended).unwrap();
-        assert!(matches!(drain(&results), (all, true) if all.len() == 1));
-        assert!(matches!(drain(&results), (all, true) if all.is_empty()));
-        tell.send(Done::Ended).unwrap();
-        drop(tell);
-        assert!(matches!(drain(&results), (all, false) if all.len() == 1));
     }
 }

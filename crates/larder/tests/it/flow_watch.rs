@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use larder_testkit::{GoSandbox, fake_gocache, has_go};
+use larder_testkit::{FileProxy, GoSandbox, ModuleMaker, fake_gocache, has_go};
 use serde_json::Value;
 
 use crate::daemon_kit::{
@@ -70,7 +70,9 @@ fn it_starts_is_ready_answers_and_stops() {
     settings(&sandbox, "");
     let daemon = Daemon::serve(&sandbox);
     assert_eq!(get(&daemon.address(), "/readyz").status, 200);
-    assert!(get(&daemon.address(), "/metrics").body.contains("larder_"));
+    let metrics = get(&daemon.address(), "/metrics");
+    assert!(metrics.head.to_ascii_lowercase().contains("content-type: text/plain"), "{metrics:?}");
+    assert!(metrics.body.contains("larder_"), "{metrics:?}");
     until("the watchdog is told again", || (daemon.told().len() >= 3).then_some(()));
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -155,6 +157,11 @@ fn little_room_on_the_disk_and_a_missed_run_are_triggers() {
     daemon.event("cleaned");
     assert_eq!(daemon.stop().code, Some(0));
     assert_eq!(entries(&sandbox), 0);
+    // The disk is still full, and it cools down over a restart too.
+    let daemon = Daemon::watch(&sandbox);
+    let ticks = daemon.told().len() + 2;
+    until("two more rounds", || (daemon.told().len() >= ticks).then_some(()));
+    assert!(of(&events_of(&daemon.stop().log), "triggered").is_empty());
 
     // A schedule that was never kept has missed nothing; one that larder slept through has.
     let yearly = "[build]\nmax-age = \"1d\"\n[schedule]\nsample = \"1s\"\nprune = \"0 0 1 1 *\"\n";
@@ -164,13 +171,7 @@ fn little_room_on_the_disk_and_a_missed_run_are_triggers() {
     let asleep = |settings: &str| {
         self::settings(&sandbox, settings);
         fake_gocache(&sandbox.gocache(), 40);
-        let db = state(&sandbox).join("history.db");
-        let (mut store, _) =
-            larder_history::Store::open(&db, larder_history::Limits::default()).unwrap();
-        let long_ago = larder_core::Time::from_unix(1_600_000_000).unix_nanos().to_string();
-        let key = "last-prune".to_owned();
-        store.write(&[larder_history::Entry::State { key, text: long_ago }]).unwrap();
-        drop(store);
+        slept(&sandbox, "last-prune");
         let daemon = Daemon::watch(&sandbox);
         let ticks = daemon.told().len() + 3;
         until("three more rounds", || (daemon.told().len() >= ticks).then_some(()));
@@ -318,6 +319,77 @@ fn nothing_is_pruned_while_a_build_runs_and_it_neither_waits_for_ever_nor_holds_
     assert!(!old.exists(), "{events:#?}");
     assert_eq!(fresh_entries(&sandbox.gocache()), fresh);
     build.end();
+}
+
+#[test]
+fn what_a_second_single_run_asked_for_is_done_by_the_first() {
+    if !has_go() {
+        eprintln!("NOT TESTED: there is no go command");
+        return;
+    }
+    let sandbox = GoSandbox::new();
+    sandbox.warm();
+    settings(&sandbox, "[build]\nmax-age = \"20d\"\n");
+    let build = Build::start(&sandbox);
+    let first = Daemon::spawn(&sandbox, command(&sandbox, &["watch", "--once"]));
+    first.event("waits-for-builds");
+    let second = larder(&sandbox, &["watch", "--once", "--trigger", "deploy"]);
+    assert!(second.ends(0).err.contains("will do it"), "{second:?}");
+    build.end();
+    let ended = first.wait();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let events = events_of(&ended.log);
+    let why: Vec<&str> = of(&events, "triggered")
+        .iter()
+        .map(|event| event["labels"]["trigger"].as_str().unwrap())
+        .collect();
+    assert_eq!(why, ["once", "deploy"]);
+}
+
+#[test]
+fn what_the_roots_need_is_fetched_by_schedule() {
+    if !has_go() {
+        eprintln!("NOT TESTED: there is no go command");
+        return;
+    }
+    let mut sandbox = GoSandbox::new();
+    let proxy = FileProxy::new(sandbox.root().join("proxy"));
+    proxy.publish(&ModuleMaker::new("example.test/one", "v1.0.0").package("", &[]));
+    sandbox.proxy(&proxy.url());
+    let text =
+        "-- go.mod --\nmodule example.test/m\n\ngo 1.21\n\nrequire example.test/one v1.0.0\n";
+    sandbox.project("m", text);
+    let roots = sandbox.root().join("src").display().to_string();
+    settings(
+        &sandbox,
+        &format!("roots = [\"{roots}\"]\n[schedule]\nsample = \"1s\"\ndownload = \"* * * * *\"\n"),
+    );
+    slept(&sandbox, "last-download");
+    let daemon = Daemon::watch(&sandbox);
+    let downloaded = daemon.event("downloaded");
+    assert_eq!(downloaded["labels"]["fetched"], "1", "{downloaded:#}");
+    assert!(sandbox.gomodcache().join("example.test/one@v1.0.0").is_dir());
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+/// Makes a schedule's last run lie long ago.
+fn slept(sandbox: &GoSandbox, key: &str) {
+    let db = state(sandbox).join("history.db");
+    let opened = larder_history::Store::open(&db, larder_history::Limits::default());
+    let text = larder_core::Time::from_unix(1_600_000_000).unix_nanos().to_string();
+    let key = key.to_owned();
+    opened.unwrap().0.write(&[larder_history::Entry::State { key, text }]).unwrap();
+}
+
+#[test]
+fn systemd_hears_that_it_lives_however_seldom_it_measures() {
+    let sandbox = equally_old(40);
+    settings(&sandbox, "[schedule]\nsample = \"1h\"\n");
+    let daemon = Daemon::watch(&sandbox);
+    let told = daemon.told().len();
+    until("the watchdog is told", || (daemon.told().len() > told).then_some(()));
+    let ended = daemon.stop();
+    assert!(ended.took < Duration::from_secs(5), "{ended:#?}");
 }
 
 /// Entries that were used within the hour.
