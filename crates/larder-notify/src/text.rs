@@ -16,8 +16,8 @@ const LONGEST: usize = 300;
 /// Where links lead; without them paths are shown as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
-    /// What stands before `docs/runbooks/NAME.md`, with its last `/`.
-    pub docs: Option<String>,
+    /// What stands before `/NAME.md`, where the runbooks are published.
+    pub runbooks: Option<String>,
     /// The page of larder's own HTTP server, for who wants to see more.
     pub page: Option<String>,
 }
@@ -25,8 +25,8 @@ pub struct Links {
 impl Links {
     /// The runbook of an alert.
     pub(crate) fn runbook(&self, alert: &Alert) -> String {
-        match &self.docs {
-            Some(docs) => format!("{}/{}", docs.trim_end_matches('/'), alert.runbook()),
+        match &self.runbooks {
+            Some(place) => format!("{}/{}.md", place.trim_end_matches('/'), alert.name),
             None => alert.runbook(),
         }
     }

@@ -72,7 +72,10 @@ fn an_alert_in_chinese() {
 
 #[test]
 fn an_alert_in_markdown() {
-    let links = Links { docs: Some("https://example.test/larder/".to_owned()), page: None };
+    let links = Links {
+        runbooks: Some("https://example.test/larder/docs/runbooks/".to_owned()),
+        page: None,
+    };
     let text = markdown(&notice(Occasion::Changed), Language::En, &links);
     let expected = "\
 **WARNING (changed) redis:sessions health 77 (was 92), for 2 min, on web-1**

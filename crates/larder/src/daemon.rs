@@ -21,6 +21,7 @@ mod lock;
 mod log;
 mod notify;
 mod outbox;
+mod own_work;
 mod record;
 mod redis_facts;
 mod respond;

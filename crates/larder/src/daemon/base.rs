@@ -13,6 +13,7 @@ use crate::printer::Printer;
 use crate::settings::{self, Resolved, Settings};
 
 use super::live::Live;
+use super::own_work::OwnWork;
 
 /// How it runs.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Base<'a> {
     pub meter: Arc<Meter>,
     /// What is known now.
     pub live: Arc<Live>,
+    /// What larder's own work does to rates.
+    pub own: OwnWork,
     resolved: RwLock<Arc<Resolved>>,
 }
 
@@ -52,6 +55,7 @@ impl<'a> Base<'a> {
             printer,
             meter: crate::interrupt::meter(),
             live: Arc::new(Live::default()),
+            own: OwnWork::default(),
             resolved: RwLock::new(Arc::new(resolved)),
         })
     }

@@ -15,6 +15,7 @@ use super::board_file;
 use super::outbox::{Outbox, as_reminder, still_true};
 use super::record::{Recorder, Step};
 use crate::exit::{CliError, Exit};
+use crate::settings::Settings;
 use crate::settings_notify::NotifySettings;
 
 /// Ids of notices that were delivered, so that a restart tells nobody twice.
@@ -26,8 +27,7 @@ const MOST: usize = 2000;
 pub(crate) struct Notifier {
     dispatcher: Dispatcher,
     receivers: Vec<Receiver>,
-    /// larder's own page, where it serves one.
-    page: Option<String>,
+    links: Links,
     outbox: Outbox,
     records: Records,
 }
@@ -60,6 +60,7 @@ pub(crate) fn receiver(settings: &NotifySettings) -> Result<Receiver, CliError> 
     let receiver = Receiver {
         address: settings.url_file.clone().map(Address::File).or(url).or(file),
         secret_file: settings.secret_file.clone(),
+        username: settings.username.clone(),
         from: settings.from.clone(),
         to: settings.to.clone(),
         template,
@@ -101,8 +102,9 @@ impl Notifier {
         let (tell, deliveries) = mpsc::channel();
         let records = Records { tell, deliveries, delivered };
         let outbox = Outbox::open(&recorder.shared_history());
-        let dispatcher = dispatcher(&receivers, page.as_ref(), &outbox, &records)?;
-        Ok(Self { dispatcher, receivers, page, outbox, records })
+        let links = Links { runbooks: base.settings().daemon.alert.runbooks, page };
+        let dispatcher = dispatcher(&receivers, &links, &outbox, &records)?;
+        Ok(Self { dispatcher, receivers, links, outbox, records })
     }
 
     /// Tells everybody; `board` takes it as told, and is kept with it before anybody is told.
@@ -141,12 +143,15 @@ impl Notifier {
 
     /// Takes the receivers of new settings in place of these, or says why they cannot work; then
     /// all stays as it is. Who is as before goes on as before.
-    pub(crate) fn renew(&mut self, settings: &[NotifySettings]) -> Result<(), CliError> {
-        let receivers = settings.iter().map(receiver).collect::<Result<Vec<_>, _>>()?;
-        if receivers == self.receivers {
+    pub(crate) fn renew(&mut self, settings: &Settings) -> Result<(), CliError> {
+        let receivers = settings.notify.iter().map(receiver).collect::<Result<Vec<_>, _>>()?;
+        let runbooks = settings.daemon.alert.runbooks.clone();
+        let links = Links { runbooks, page: self.links.page.clone() };
+        if receivers == self.receivers && links == self.links {
             return Ok(());
         }
-        let new = dispatcher(&receivers, self.page.as_ref(), &self.outbox, &self.records)?;
+        let new = dispatcher(&receivers, &links, &self.outbox, &self.records)?;
+        self.links = links;
         let old = std::mem::replace(&mut self.dispatcher, new);
         let patience = self.receivers.iter().map(|one| one.timeout).max().unwrap_or_default();
         self.receivers = receivers;
@@ -189,13 +194,13 @@ impl Notifier {
 
 fn dispatcher(
     receivers: &[Receiver],
-    page: Option<&String>,
+    links: &Links,
     outbox: &Outbox,
     records: &Records,
 ) -> Result<Dispatcher, CliError> {
     let (hears, settles, tell) = (outbox.clone(), outbox.clone(), records.tell.clone());
     let options = Options {
-        links: Links { docs: None, page: page.cloned() },
+        links: links.clone(),
         attempts: Attempts::heard_by(move |attempt| hears.attempt(attempt)),
         ..Options::default()
     };

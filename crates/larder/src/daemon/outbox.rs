@@ -19,8 +19,8 @@ use super::board_file::AlertLine;
 
 /// Where it is kept in the history.
 pub(crate) const KEY: &str = "outbox";
-/// So many notices are kept; the oldest goes.
-const MOST: usize = 1000;
+/// So many notices are kept; the oldest goes. All that happens at one time is one notice.
+const MOST: usize = 200;
 /// The disk is waited for so long, and no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -69,7 +69,7 @@ impl Outbox {
     /// takes them as told. They are on the disk afterwards, or the disk does not answer.
     pub(crate) fn put(&self, notices: &[Notice], receivers: &[String], with: (&str, String)) {
         let mut entries = self.entries();
-        for notice in notices {
+        for notice in notices.iter().filter(|_| !receivers.is_empty()) {
             entries.retain(|entry| entry.id != notice.id);
             entries.push(Entry::new(notice, receivers));
         }
@@ -134,13 +134,13 @@ impl Outbox {
 
     fn change(&self, change: impl FnMut(&mut Entry)) {
         let mut entries = self.entries();
-        let before = text(&entries);
+        let left = |entries: &[Entry]| entries.iter().map(|e| e.left.clone()).collect::<Vec<_>>();
+        let before = left(&entries);
         entries.iter_mut().for_each(change);
-        entries.retain(|entry| !entry.left.is_empty());
-        let after = text(&entries);
-        if after != before {
+        if left(&entries) != before {
+            entries.retain(|entry| !entry.left.is_empty());
             // Handed over under the lock, so that the newest is written last.
-            self.history.put_states(vec![(KEY.to_owned(), after)]);
+            self.history.put_states(vec![(KEY.to_owned(), text(&entries))]);
         }
     }
 

@@ -253,7 +253,7 @@ impl<'a> Ticker<'a> {
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
         let context = self.base.context(&["watch"]);
         let world = bridge::world(&context)?;
-        let round = self.sampler.round(&context, &world, patience);
+        let round = self.sampler.round(&context, &world, patience, &self.base.own);
         judging::take(self.base, self.recorder, round, &world, context.now);
         Ok(())
     }
@@ -464,7 +464,7 @@ impl<'a> Ticker<'a> {
         let trace = new_trace();
         let read = self.base.read().and_then(|new| {
             // All of it is in force, or none.
-            self.notifier.renew(&new.settings.notify)?;
+            self.notifier.renew(&new.settings)?;
             Ok(new)
         });
         match read {

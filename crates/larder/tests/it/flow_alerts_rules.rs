@@ -93,9 +93,12 @@ fn between_the_two_levels_it_neither_begins_nor_ends() {
     let inbox = Inbox::new();
     let sandbox = GoSandbox::new();
     let rest = redis("a", &server) + &hook(&inbox);
-    settings(&sandbox, &(alert("clear-above = 100") + &rest));
+    let high = "clear-above = 100\nrunbooks = \"https://example.test/runbooks/\"";
+    settings(&sandbox, &(alert(high) + &rest));
     let daemon = Daemon::watch(&sandbox);
     until("it is raised", || inbox.of("raised").len() == 1);
+    let runbook = inbox.of("raised")[0]["alerts"][0]["runbook"].clone();
+    assert_eq!(runbook, "https://example.test/runbooks/RedisCacheUnhealthy.md");
     server.sick(false);
     let well = || {
         let score = alerts(&sandbox).first().and_then(|alert| alert["score"].as_f64());

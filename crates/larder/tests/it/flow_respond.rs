@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use larder_history::{Metric, Range, Reader, Series as _, Source};
 use larder_testkit::{Answer, GoSandbox, RedisClient, RedisServer};
 use serde_json::Value;
 
@@ -180,15 +181,24 @@ fn where_nothing_blocks_it_the_distribution_of_its_keys_is_attached() {
     let daemon = Daemon::watch(&sandbox);
     until("it watches", || said(&sandbox).contains(" watches"));
     redis.sick(true);
+    until("it is raised", || !inbox.of("raised").is_empty());
+    let raised = larder_fs::now();
     let changed = wait_for("it is told", || inbox.of("changed").first().cloned());
     let details = changed["alerts"][0]["details"].to_string();
     assert!(details.contains("report:") && details.contains("60000 keys"), "{details}");
     assert_eq!(inbox.occasions()[..2], ["raised", "changed"]);
     let shown = larder(&sandbox, &["alerts"]);
     assert!(shown.out.contains("60000 keys"), "{}", shown.out);
+    // Two more rounds with what the analysis itself looked up.
+    std::thread::sleep(Duration::from_millis(2500));
     let analysed = events_of(&sandbox, "analysed").pop().unwrap();
     assert!(analysed["data"]["line0"].as_str().unwrap().contains("report:"), "{analysed}");
     assert_eq!(daemon.stop(), Some(0));
+    // The server counts what the analysis looked up as hits, and nothing looks well for it.
+    let reader = Reader::new(&state(&sandbox).join("history.db"));
+    let range = Range { since: raised, until: larder_fs::now(), most: 1000 };
+    let rates = reader.series(&Source::here("redis:s"), Metric::HitRate, range).unwrap();
+    assert!(rates.len() >= 3 && rates.iter().all(|rate| rate.value < 0.2), "{rates:?}");
 }
 
 #[test]
