@@ -16,12 +16,14 @@ use larder_testkit::{GoSandbox, fake_gocache, fake_gomodcache, fake_projects};
 
 mod bystander;
 mod clean;
+mod history;
 mod machine;
 mod measure;
 mod prove;
 mod redis;
 mod report;
 mod scan;
+mod serve;
 mod small;
 
 use report::Row;
@@ -51,6 +53,10 @@ const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark { name: "redis-big", about: "the same with huge values", run: redis::big },
     Benchmark { name: "start", about: "the shortest commands", run: small::start },
+    Benchmark { name: "scan-index", about: "sizes of what did not change", run: serve::index },
+    Benchmark { name: "serve-scrape", about: "how long a scrape waits", run: serve::scrape },
+    Benchmark { name: "serve-idle", about: "what a daemon takes", run: serve::idle },
+    Benchmark { name: "history-year", about: "a year of twenty caches", run: history::year },
 ];
 
 /// Everything a benchmark works with.

@@ -34,6 +34,17 @@ pub struct GoProcess {
 }
 
 impl GoProcess {
+    /// Whether it is a go command that somebody typed or a program runs: neither a tool that one of
+    /// them started nor a language server, which is always there.
+    pub fn is_go_command(&self) -> bool {
+        let name = self.command.split(' ').next().unwrap_or_default();
+        let name = name.strip_suffix(".exe").unwrap_or(name);
+        name == "go"
+            || name
+                .strip_prefix("go1.")
+                .is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()))
+    }
+
     /// Whether it uses this build cache, or may: both paths are compared by what they lead to.
     pub fn may_use_gocache(&self, cache: &Path) -> bool {
         self.gocache.as_deref().is_none_or(|own| same(own, cache))
@@ -311,6 +322,27 @@ mod system {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tools_and_language_servers_are_no_go_commands() {
+        let is = |command: &str| {
+            let process = GoProcess {
+                pid: 1,
+                command: command.to_owned(),
+                started: Time::from_unix(0),
+                gocache: None,
+                gomodcache: None,
+                program: None,
+            };
+            process.is_go_command()
+        };
+        for command in ["go build ./...", "go", "go.exe test", "go1.22.3 vet"] {
+            assert!(is(command), "{command}");
+        }
+        for command in ["gopls", "compile -o x", "golangci-lint run", "go1.x", "dlv"] {
+            assert!(!is(command), "{command}");
+        }
+    }
 
     fn args(words: &[&str]) -> Vec<OsString> {
         words.iter().map(OsString::from).collect()

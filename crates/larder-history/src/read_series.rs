@@ -65,7 +65,9 @@ impl Series for Reader {
         }
         let found = self.ask(|connection| {
             let most = range.most.min(MOST_POINTS);
-            levels(connection, &source.cache, (level, grown), Range { most, ..range })
+            // Two hundred look-ups in one transaction: each by itself would lock the file.
+            let whole = connection.unchecked_transaction()?;
+            levels(&whole, &source.cache, (level, grown), Range { most, ..range })
         });
         let rows = found?.unwrap_or_default();
         let points: Vec<Point> = rows.iter().map(|row| Point::new(row.at, row.grown)).collect();
@@ -89,11 +91,11 @@ impl Series for Reader {
         let point = self.ask(|connection| {
             let value = metric.sql().0;
             let mut select = connection.prepare_cached(&format!(
-                "SELECT at, CAST({value} AS REAL) FROM sample \
+                "SELECT at, value FROM (SELECT at, CAST({value} AS REAL) AS value FROM sample \
                  WHERE cache = (SELECT id FROM cache WHERE name = ?1) AND at BETWEEN ?2 AND ?3 \
-                 AND {value} IS NOT NULL ORDER BY at DESC LIMIT 1"
+                 ORDER BY at DESC LIMIT ?4) WHERE value IS NOT NULL ORDER BY at DESC LIMIT 1"
             ))?;
-            let bounds = params![source.cache, millis(range.since), millis(range.until)];
+            let bounds = params![source.cache, millis(range.since), millis(range.until), RECENT];
             select
                 .query_row(bounds, |row| Ok(Point::new(time(row.get(0)?), row.get(1)?)))
                 .optional()
@@ -101,6 +103,10 @@ impl Series for Reader {
         Ok(point?.flatten())
     }
 }
+
+/// Rows, from the newest on, in which a last value is looked for. What none of them has, as the
+/// limit of a Redis without one, would be looked for in all that there are.
+const RECENT: i64 = 500;
 
 /// A level, and the same with what fell added back.
 #[derive(Clone, Copy)]

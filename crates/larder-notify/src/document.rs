@@ -21,7 +21,7 @@ pub struct NoticeDoc {
     pub schema: &'static str,
     /// The same for the same occasion of the same alerts: a receiver that has seen it may skip it.
     pub id: String,
-    /// Why now: `raised`, `changed`, `reminder`, `cleared` or `test`.
+    /// Why now: `raised`, `changed`, `reminder`, `cleared`, `report` or `test`.
     pub occasion: &'static str,
     /// When.
     #[schemars(extend("format" = "date-time"))]

@@ -1,6 +1,8 @@
 //! Everything that a server tells of itself in one round trip: for metrics and for history, which
 //! want every figure and no opinion.
 
+use std::time::Duration;
+
 use redis::{Pipeline, Value};
 
 use crate::deployment::{Deployment, Missing};
@@ -21,6 +23,10 @@ pub struct Scraped {
     pub slowlog_length: Option<u64>,
     /// The id of the newest of them; `None` where there is none.
     pub slowlog_last_id: Option<u64>,
+    /// How long that one took.
+    pub slowlog_last_took: Option<Duration>,
+    /// How many databases it has; `None` where its settings may not be read.
+    pub databases: Option<u16>,
     /// What could not be asked, with the grant that it takes.
     pub missing: Vec<Missing>,
 }
@@ -28,16 +34,19 @@ pub struct Scraped {
 /// Asks one server, over a connection that may be kept for the next time: one round trip, and one
 /// more where the server is too old to tell everything at once.
 pub fn scrape(link: &mut Link) -> Result<Scraped, RedisError> {
-    let mut pipe = Pipeline::with_capacity(3);
+    let mut pipe = Pipeline::with_capacity(4);
     pipe.cmd("INFO").arg("everything");
     pipe.cmd("SLOWLOG").arg("LEN");
     pipe.cmd("SLOWLOG").arg("GET").arg(1);
+    pipe.cmd("CONFIG").arg("GET").arg("databases");
     let mut answers = link.ask_all(&pipe)?.into_iter();
     let mut scraped = Scraped {
         address: link.address().to_owned(),
         info: Info::default(),
         slowlog_length: None,
         slowlog_last_id: None,
+        slowlog_last_took: None,
+        databases: None,
         missing: Vec::new(),
     };
     let mut next = |what: &str| match answers.next().unwrap_or(Ok(Value::Nil)) {
@@ -54,6 +63,14 @@ pub fn scrape(link: &mut Link) -> Result<Scraped, RedisError> {
     let info = next("INFO")?;
     let length = next("the slow log")?;
     let newest = next("the slow log")?;
+    // Hosted servers have no such command, and nobody misses it.
+    let databases = answers.next().and_then(Result::ok);
+    if let Some(answer) = databases
+        && let Ok(pairs) = link.read::<Vec<(String, String)>>(answer, "CONFIG")
+    {
+        let found = pairs.iter().find(|(name, _)| name == "databases");
+        scraped.databases = found.and_then(|(_, number)| number.parse().ok());
+    }
     if let Some(info) = info {
         let text: Vec<u8> = link.read(info, "INFO")?;
         scraped.info = Info::parse(&String::from_utf8_lossy(&text));
@@ -64,13 +81,12 @@ pub fn scrape(link: &mut Link) -> Result<Scraped, RedisError> {
     }
     let whole = |value: &Value| integer(value).and_then(|number| u64::try_from(number).ok());
     scraped.slowlog_length = length.as_ref().and_then(whole);
-    scraped.slowlog_last_id = newest.as_ref().and_then(|newest| match newest {
-        Value::Array(entries) => match entries.first() {
-            Some(Value::Array(entry)) => entry.first().and_then(whole),
-            _ => None,
-        },
-        _ => None,
-    });
+    if let Some(Value::Array(entries)) = newest
+        && let Some(Value::Array(entry)) = entries.first()
+    {
+        scraped.slowlog_last_id = entry.first().and_then(whole);
+        scraped.slowlog_last_took = entry.get(2).and_then(whole).map(Duration::from_micros);
+    }
     Ok(scraped)
 }
 

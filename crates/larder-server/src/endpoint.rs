@@ -49,6 +49,8 @@ pub struct Endpoint {
     pub path: String,
     /// One sentence, no full stop.
     pub summary: String,
+    /// What parts of the path look like, by name, as a regular expression; the handler checks it.
+    pub parts: Vec<(&'static str, &'static str)>,
     /// What may stand in the query; anything else is refused.
     pub params: Vec<Param>,
     /// The JSON Schema of the body; `None` where there is none.
@@ -74,6 +76,7 @@ impl Endpoint {
             method,
             path: path.to_owned(),
             summary: String::new(),
+            parts: Vec::new(),
             params: Vec::new(),
             request: None,
             response,
@@ -86,6 +89,13 @@ impl Endpoint {
     #[must_use]
     pub fn summary(mut self, summary: &str) -> Self {
         summary.clone_into(&mut self.summary);
+        self
+    }
+
+    /// A part of its path that the handler takes only in this form, as a regular expression.
+    #[must_use]
+    pub fn part(mut self, name: &'static str, pattern: &'static str) -> Self {
+        self.parts.push((name, pattern));
         self
     }
 
@@ -108,6 +118,13 @@ impl Endpoint {
     #[must_use]
     pub fn changes(mut self) -> Self {
         self.changes = true;
+        self
+    }
+
+    /// Without its schemas, which only its description needs.
+    pub(crate) fn described(mut self) -> Self {
+        self.response = Value::Null;
+        self.request = self.request.map(|_| Value::Null);
         self
     }
 

@@ -4,6 +4,7 @@
 //! Promises: no number in here is guessed. What is not known is `None` or missing from its list,
 //! and then absent from what is written, never zero. Leaves out how any of it was measured.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::{Sample, Severity, Time};
@@ -41,6 +42,12 @@ pub struct Exposed {
     pub throttles: Vec<(String, u64)>,
     /// What each Redis said of itself in its last sample.
     pub redis: Vec<RedisExposed>,
+    /// When the last full scan was.
+    pub scanned_at: Option<Time>,
+    /// When growth and forecasts were last worked out.
+    pub foreseen_at: Option<Time>,
+    /// When running go commands were last counted.
+    pub counted_at: Option<Time>,
 }
 
 /// How often a cache was sampled.
@@ -96,7 +103,7 @@ pub struct Tasks {
 }
 
 /// What cleaning one cache did since this process started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleanups {
     /// Its name.
     pub cache: String,
@@ -151,13 +158,15 @@ pub struct HistoryState {
     pub dropped: u64,
 }
 
-/// One Redis on `/metrics`.
+/// One server of a Redis on `/metrics`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisExposed {
     /// `redis:NAME`.
     pub cache: String,
+    /// Which of several it is, as `host:port`; `None` where it stands alone.
+    pub node: Option<String>,
     /// What it said; `None` where it did not answer.
-    pub facts: Option<RedisFacts>,
+    pub facts: Option<Arc<RedisFacts>>,
 }
 
 /// What a Redis says of itself.
@@ -171,4 +180,6 @@ pub struct RedisFacts {
     pub slowlog_length: Option<u64>,
     /// The number of the newest entry.
     pub slowlog_last_id: Option<u64>,
+    /// How long the newest entry took.
+    pub slowlog_last_took: Option<Duration>,
 }

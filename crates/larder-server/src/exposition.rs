@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use larder_core::Time;
 
-use crate::names::{Family, LEFT_OUT, MetricKind, SAMPLED};
+use crate::names::{Family, LEFT_OUT, Measured, MetricKind};
 
 /// Series of one family; more are left out.
 const MOST_SERIES: usize = 10_000;
@@ -190,9 +190,21 @@ impl Exposition {
         }
     }
 
-    /// Whether all that follows was sampled on a timer, whatever its family says.
-    pub(crate) fn all_sampled(&mut self, sampled: bool) {
-        self.sampled = sampled;
+    /// All that follows was sampled on a timer, whatever its family says.
+    pub(crate) fn all_sampled(&mut self) {
+        self.sampled = true;
+    }
+
+    /// What was written, as a part of another answer, and how much it left out.
+    pub(crate) fn part(mut self) -> (String, u64) {
+        self.text.shrink_to_fit();
+        (self.text, self.left_out)
+    }
+
+    /// Adds such a part.
+    pub(crate) fn append(&mut self, part: &str, left_out: u64) {
+        self.text.push_str(part);
+        self.left_out += left_out;
     }
 
     /// Counts what the caller left out by itself.
@@ -223,9 +235,8 @@ impl Exposition {
             (Format::Text, MetricKind::Info) => (family.name, "gauge"),
             (Format::OpenMetrics, MetricKind::Info) => (stem(family.name, "_info"), "info"),
         };
-        let more =
-            if family.sampled || self.sampled { format!(" {SAMPLED}") } else { String::new() };
-        let _ = writeln!(self.text, "# HELP {name} {}{more}", family.help);
+        let measured = if self.sampled { Measured::Sampled } else { family.measured };
+        let _ = writeln!(self.text, "# HELP {name} {}{}", family.help, measured.help());
         let _ = writeln!(self.text, "# TYPE {name} {kind}");
         let units = ["bytes", "seconds", "ratio"];
         let unit =

@@ -9,14 +9,20 @@ use larder_core::{RedisSample, Sample};
 
 use crate::exposed::{Cleanups, Exposed, Notifications, Verified};
 use crate::exposition::{Exposition, Format, Labels, Value};
+use crate::kept::Kept;
 use crate::names::{self, Family};
-use crate::redis_metrics;
+use crate::redis_metrics::{self, Server};
 
 /// Caches that get series of their own.
 pub const MOST_CACHES: usize = 250;
 
 /// All metrics of `exposed` in `format`.
 pub fn metrics(exposed: &Exposed, format: Format) -> String {
+    write(exposed, format, &Kept::default())
+}
+
+/// The same, with what was kept of the last one.
+pub(crate) fn write(exposed: &Exposed, format: Format, kept: &Kept) -> String {
     let mut page = Page { out: Exposition::new(format), caches: caches(exposed) };
     let version = vec![("version", exposed.version.as_str().into())];
     page.out.family(&names::BUILD_INFO, [(version, Some(true))]);
@@ -30,7 +36,7 @@ pub fn metrics(exposed: &Exposed, format: Format) -> String {
     page.notifications(&exposed.notifications);
     page.itself(exposed);
     page.redis_samples(exposed);
-    page.redis_facts(exposed);
+    page.redis_facts(exposed, format, kept);
     page.out.finish()
 }
 
@@ -144,6 +150,13 @@ impl<'a> Page<'a> {
     }
 
     fn sampling(&mut self, exposed: &'a Exposed) {
+        for (family, at) in [
+            (&names::LAST_SCAN, exposed.scanned_at),
+            (&names::LAST_TREND, exposed.foreseen_at),
+            (&names::TASKS_LAST_COUNT, exposed.counted_at),
+        ] {
+            self.out.family(family, [(Labels::new(), at)]);
+        }
         let sampled = &exposed.sampled;
         let last = sampled.iter().map(|one| (one.cache.as_str(), one.last));
         self.by_cache(&names::CACHE_LAST_SAMPLE, last);
@@ -246,14 +259,24 @@ impl<'a> Page<'a> {
     }
 
     /// What each Redis says of itself, under the names that others' dashboards know.
-    fn redis_facts(&mut self, exposed: &'a Exposed) {
-        let (kept, beyond): (Vec<_>, Vec<_>) =
+    fn redis_facts(&mut self, exposed: &'a Exposed, format: Format, kept: &Kept) {
+        let (named, beyond): (Vec<_>, Vec<_>) =
             exposed.redis.iter().partition(|one| self.caches.contains(one.cache.as_str()));
         self.out.leave_out(beyond.len() as u64);
-        let servers: Vec<_> =
-            kept.iter().map(|one| (Some(one.cache.as_str()), one.facts.as_ref())).collect();
-        self.out.all_sampled(true);
-        redis_metrics::write(&mut self.out, &servers);
-        self.out.all_sampled(false);
+        let written = kept.of(format, &named, || {
+            let servers: Vec<Server<'_>> = named
+                .iter()
+                .map(|one| Server {
+                    cache: Some(&one.cache),
+                    node: one.node.as_deref(),
+                    facts: one.facts.as_deref(),
+                })
+                .collect();
+            let mut out = Exposition::new(format);
+            out.all_sampled();
+            redis_metrics::write(&mut out, &servers);
+            out.part()
+        });
+        self.out.append(&written.0, written.1);
     }
 }

@@ -23,24 +23,73 @@ pub struct Family {
     pub kind: MetricKind,
     /// One sentence.
     pub help: &'static str,
-    /// Whether it was sampled on a timer before anybody asked.
-    pub sampled: bool,
+    /// When its values were measured.
+    pub measured: Measured,
+}
+
+/// When a value was measured: a scrape never measures, so that whoever looks must be able to see how
+/// old what is shown is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// It is counted as it happens, or is a time itself.
+    Now,
+    /// By the last sample of its cache.
+    Sampled,
+    /// By the last full scan.
+    Scanned,
+    /// When trends were last worked out.
+    Foreseen,
+    /// When running commands were last counted.
+    Counted,
+}
+
+impl Measured {
+    /// What is added to the help.
+    pub(crate) fn help(self) -> &'static str {
+        match self {
+            Self::Now => "",
+            Self::Sampled => SAMPLED,
+            Self::Scanned => {
+                " By the last full scan; larder_last_scan_timestamp_seconds says when."
+            }
+            Self::Foreseen => {
+                " Worked out now and then; larder_last_trend_timestamp_seconds says when."
+            }
+            Self::Counted => {
+                " Counted on a timer; larder_tasks_last_count_timestamp_seconds says when."
+            }
+        }
+    }
 }
 
 impl Family {
     pub(crate) const fn new(name: &'static str, kind: MetricKind, help: &'static str) -> Self {
-        Self { name, kind, help, sampled: false }
+        Self { name, kind, help, measured: Measured::Now }
     }
 
-    pub(crate) const fn sampled(mut self) -> Self {
-        self.sampled = true;
+    const fn sampled(mut self) -> Self {
+        self.measured = Measured::Sampled;
+        self
+    }
+
+    const fn scanned(mut self) -> Self {
+        self.measured = Measured::Scanned;
+        self
+    }
+
+    const fn foreseen(mut self) -> Self {
+        self.measured = Measured::Foreseen;
+        self
+    }
+
+    const fn counted(mut self) -> Self {
+        self.measured = Measured::Counted;
         self
     }
 }
 
-/// What is added to the help of everything that is sampled.
-pub(crate) const SAMPLED: &str =
-    "Sampled on a timer, not when asked; larder_cache_last_sample_timestamp_seconds says when.";
+const SAMPLED: &str =
+    " Sampled on a timer, not when asked; larder_cache_last_sample_timestamp_seconds says when.";
 
 macro_rules! families {
     ($($name:ident = $text:literal $kind:ident $(: $sampled:ident)?, $help:literal;)*) => {
@@ -60,26 +109,32 @@ families! {
     CACHE_LOGICAL = "larder_cache_logical_bytes" Gauge: sampled, "What the files say they hold.";
     CACHE_ALLOCATED = "larder_cache_allocated_bytes" Gauge: sampled,
         "What the disk would give back; for a Redis its used memory.";
-    CACHE_RECLAIMABLE = "larder_cache_reclaimable_bytes" Gauge: sampled,
+    CACHE_RECLAIMABLE = "larder_cache_reclaimable_bytes" Gauge: scanned,
         "What the default policy would free.";
     CACHE_BUDGET = "larder_cache_budget_bytes" Gauge: sampled, "What the cache may take.";
-    CACHE_LAST_USED = "larder_cache_last_used_timestamp_seconds" Gauge: sampled,
+    CACHE_LAST_USED = "larder_cache_last_used_timestamp_seconds" Gauge: scanned,
         "When something in the cache was last used.";
-    CACHE_OLDEST_USE = "larder_cache_oldest_use_timestamp_seconds" Gauge: sampled,
+    CACHE_OLDEST_USE = "larder_cache_oldest_use_timestamp_seconds" Gauge: scanned,
         "The oldest last use of anything in the cache.";
-    CACHE_GROWTH = "larder_cache_growth_bytes_per_second" Gauge: sampled,
+    CACHE_GROWTH = "larder_cache_growth_bytes_per_second" Gauge: foreseen,
         "How the cache grows, with cleanups taken out.";
-    CACHE_GROWTH_LOW = "larder_cache_growth_low_bytes_per_second" Gauge: sampled,
+    CACHE_GROWTH_LOW = "larder_cache_growth_low_bytes_per_second" Gauge: foreseen,
         "The low end of the interval of the growth.";
-    CACHE_GROWTH_HIGH = "larder_cache_growth_high_bytes_per_second" Gauge: sampled,
+    CACHE_GROWTH_HIGH = "larder_cache_growth_high_bytes_per_second" Gauge: foreseen,
         "The high end of the interval of the growth.";
-    CACHE_FULL = "larder_cache_full_timestamp_seconds" Gauge: sampled,
+    CACHE_FULL = "larder_cache_full_timestamp_seconds" Gauge: foreseen,
         "When the budget is full, if the cache goes on growing as it does.";
     CACHE_SCORE = "larder_cache_score" Gauge: sampled, "The health of the cache, 0 to 100.";
     CACHE_POINTS = "larder_cache_score_points" Gauge: sampled,
         "What each part gives to the score; the parts add up to it.";
     CACHE_LAST_SAMPLE = "larder_cache_last_sample_timestamp_seconds" Gauge,
         "When the last sample of the cache ended.";
+    LAST_SCAN = "larder_last_scan_timestamp_seconds" Gauge,
+        "When the last full scan of the Go caches was.";
+    LAST_TREND = "larder_last_trend_timestamp_seconds" Gauge,
+        "When growth and forecasts were last worked out.";
+    TASKS_LAST_COUNT = "larder_tasks_last_count_timestamp_seconds" Gauge,
+        "When running go commands were last counted.";
     CACHE_SAMPLE_DURATION = "larder_cache_sample_duration_seconds" Gauge,
         "How long the last sample of the cache took.";
     CACHE_SAMPLES = "larder_cache_samples_total" Counter,
@@ -115,14 +170,14 @@ families! {
     NOTIFICATION_QUEUE = "larder_notification_queue_length" Gauge, "Notifications that wait.";
     PLANS_WAITING = "larder_plans_waiting" Gauge, "Plans that wait for somebody to approve them.";
     EVENTS = "larder_events_total" Counter, "Events since larder started.";
-    DEV_ACTIVE_TASKS = "dev_active_tasks" Gauge: sampled,
+    DEV_ACTIVE_TASKS = "dev_active_tasks" Gauge: counted,
         "Running go commands and jobs of larder on this machine.";
-    ACTIVE_TASKS = "larder_active_tasks" Gauge: sampled,
+    ACTIVE_TASKS = "larder_active_tasks" Gauge: counted,
         "The same by kind: go for go commands, larder for jobs of larder.";
     HISTORY_BYTES = "larder_history_bytes" Gauge, "What the history takes on disk.";
     HISTORY_DROPPED = "larder_history_dropped_total" Counter,
         "Rows of the history that were not kept, since writing lagged behind.";
-    FORECAST_ERROR = "larder_forecast_error_ratio" Gauge: sampled,
+    FORECAST_ERROR = "larder_forecast_error_ratio" Gauge: foreseen,
         "How far off the last forecast was, as a share of what then came; 0 is exact.";
     THROTTLES = "larder_throttles_active" Gauge, "Limits on clients of the cache, in force now.";
     REDIS_HIT_RATIO = "larder_redis_hit_ratio" Gauge: sampled,

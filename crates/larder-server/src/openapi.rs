@@ -76,12 +76,12 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Value {
 
 fn parameters(endpoint: &Endpoint) -> Vec<Value> {
     let path = endpoint.path_params().map(|name| {
-        json!({
-            "name": name,
-            "in": "path",
-            "required": true,
-            "schema": {"type": "string", "minLength": 1},
-        })
+        let pattern = endpoint.parts.iter().find(|(part, _)| *part == name);
+        let schema = match pattern {
+            Some((_, pattern)) => json!({"type": "string", "pattern": pattern}),
+            None => json!({"type": "string", "minLength": 1}),
+        };
+        json!({"name": name, "in": "path", "required": true, "schema": schema})
     });
     let query = endpoint.params.iter().map(|param| {
         json!({

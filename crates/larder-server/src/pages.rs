@@ -25,8 +25,8 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Response<Body> {
     let format = accepted(&headers);
-    let source = shared.source.clone();
-    match shared.work.scrape.run(move || own::metrics(&source.exposed(), format)).await {
+    let (source, kept) = (shared.source.clone(), shared.kept.clone());
+    match shared.work.scrape.run(move || own::write(&source.exposed(), format, &kept)).await {
         Ok(text) => plain(format.content_type(), text),
         Err(why) => unanswered(why),
     }

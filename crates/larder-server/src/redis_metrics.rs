@@ -9,12 +9,21 @@ use std::collections::HashMap;
 use crate::exposed::RedisFacts;
 use crate::exposition::{Exposition, Format, Labels};
 use crate::names::{Family, MetricKind};
+use crate::redis_fields::{FIELDS, OF_ITS_MASTER, OF_ITS_REPLICAS, Read, counter, gauge};
 
 /// Databases that get series; a Redis has 16 unless told otherwise.
 const MOST_DATABASES: u16 = 128;
 
-/// A server: its cache, where that is a label, and what it said.
-pub(crate) type Server<'a> = (Option<&'a str>, Option<&'a RedisFacts>);
+/// A server.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Server<'a> {
+    /// Its cache, where that is a label.
+    pub(crate) cache: Option<&'a str>,
+    /// Which of several it is.
+    pub(crate) node: Option<&'a str>,
+    /// What it said, where it answered.
+    pub(crate) facts: Option<&'a RedisFacts>,
+}
 
 const UP: Family = gauge("redis_up", "Whether the Redis answered.");
 const INSTANCE: Family =
@@ -28,45 +37,21 @@ const COMMAND_SECONDS: Family =
     counter("redis_commands_duration_seconds_total", "Time that the command took in all.");
 const SLOW_LENGTH: Family = gauge("redis_slowlog_length", "Entries of the slow log.");
 const SLOW_LAST: Family = gauge("redis_slowlog_last_id", "The number of its newest entry.");
-
-/// Fields of `INFO` that are a metric as they stand.
-const FIELDS: &[(Family, &str)] = &[
-    (gauge("redis_uptime_in_seconds", "How long the server has run."), "uptime_in_seconds"),
-    (gauge("redis_connected_clients", "Clients that are connected."), "connected_clients"),
-    (gauge("redis_blocked_clients", "Clients that wait in a command."), "blocked_clients"),
-    (gauge("redis_config_maxclients", "Clients that may be connected."), "maxclients"),
-    (gauge("redis_memory_used_bytes", "Memory in use."), "used_memory"),
-    (gauge("redis_memory_used_peak_bytes", "The most that was in use."), "used_memory_peak"),
-    (gauge("redis_memory_used_rss_bytes", "Memory that the system gave."), "used_memory_rss"),
-    (gauge("redis_memory_max_bytes", "Memory that may be used; 0 for no limit."), "maxmemory"),
-    (
-        gauge("redis_memory_fragmentation_ratio", "Memory given against memory in use."),
-        "mem_fragmentation_ratio",
-    ),
-    (
-        gauge("redis_mem_fragmentation_ratio", "The same, by its newer name."),
-        "mem_fragmentation_ratio",
-    ),
-    (counter("redis_keyspace_hits_total", "Look-ups that found a key."), "keyspace_hits"),
-    (counter("redis_keyspace_misses_total", "Look-ups that found none."), "keyspace_misses"),
-    (counter("redis_evicted_keys_total", "Keys that went for lack of memory."), "evicted_keys"),
-    (counter("redis_expired_keys_total", "Keys that went at their time."), "expired_keys"),
-    (
-        counter("redis_commands_processed_total", "Commands of all kinds."),
-        "total_commands_processed",
-    ),
-    (
-        counter("redis_connections_received_total", "Connections that were taken."),
-        "total_connections_received",
-    ),
-    (
-        counter("redis_rejected_connections_total", "Connections beyond the limit."),
-        "rejected_connections",
-    ),
-    (counter("redis_net_input_bytes_total", "Bytes from clients."), "total_net_input_bytes"),
-    (counter("redis_net_output_bytes_total", "Bytes to clients."), "total_net_output_bytes"),
-    (gauge("redis_connected_slaves", "Replicas that are connected."), "connected_slaves"),
-];
+const SLOW_TOOK: Family =
+    gauge("redis_last_slow_execution_duration_seconds", "How long its newest entry took.");
+const STARTED: Family = gauge("redis_start_time_seconds", "When the server was started.");
+const FOLLOWS: Family = Family::new(
+    "redis_slave_info",
+    MetricKind::Info,
+    "Which master the replica has, and whether it takes writes, in labels.",
+);
+const COMMANDS_FAILED: Family =
+    counter("redis_commands_failed_calls_total", "Calls of the command that ended in an error.");
+const COMMANDS_REJECTED: Family = counter(
+    "redis_commands_rejected_calls_total",
+    "Calls of the command that were refused before it ran.",
+);
+const ERRORS: Family = counter("redis_errors_total", "Errors that were answered, by their kind.");
 
 /// Fields of `INFO` that are labels of `redis_instance_info`.
 const INSTANCE_LABELS: [&str; 9] = [
@@ -81,64 +66,100 @@ const INSTANCE_LABELS: [&str; 9] = [
     "tcp_port",
 ];
 
-const fn gauge(name: &'static str, help: &'static str) -> Family {
-    Family::new(name, MetricKind::Gauge, help)
-}
-
-const fn counter(name: &'static str, help: &'static str) -> Family {
-    Family::new(name, MetricKind::Counter, help)
-}
-
 /// The metrics of one Redis without a label of its own, as `/probe` gives them; `None` for one
 /// that did not answer.
 pub fn redis_metrics(facts: Option<&RedisFacts>, format: Format) -> String {
     let mut out = Exposition::new(format);
-    write(&mut out, &[(None, facts)]);
+    write(&mut out, &[Server { facts, ..Server::default() }]);
     out.end()
 }
 
 /// Writes the metrics of all servers, family by family.
 pub(crate) fn write(out: &mut Exposition, servers: &[Server<'_>]) {
     let known: Vec<Known<'_>> = servers.iter().filter_map(Known::new).collect();
-    let up = servers.iter().map(|(cache, facts)| (labels(*cache), Some(facts.is_some())));
+    let up = servers.iter().map(|one| (labels(one), Some(one.facts.is_some())));
     out.family(&UP, up);
     let instances = known.iter().map(|one| {
-        let mut labels = labels(one.cache);
+        let mut labels = one.labels();
         labels.extend(INSTANCE_LABELS.map(|name| (name, one.text(name).unwrap_or("").into())));
         (labels, Some(true))
     });
     out.family(&INSTANCE, instances);
-    for (family, field) in FIELDS {
-        out.family(family, known.iter().map(|one| (labels(one.cache), one.number(field))));
+    for (family, field, read) in FIELDS {
+        out.family(family, known.iter().map(|one| (one.labels(), one.number(field, *read))));
     }
+    out.family(&STARTED, known.iter().map(|one| (one.labels(), one.started())));
+    replication(out, &known);
     databases(out, &known);
     commands(out, &known);
-    let length = known.iter().map(|one| (labels(one.cache), one.facts.slowlog_length));
+    let length = known.iter().map(|one| (one.labels(), one.facts.slowlog_length));
     out.family(&SLOW_LENGTH, length);
-    let last = known.iter().map(|one| (labels(one.cache), one.facts.slowlog_last_id));
+    // An exporter says 0 where the log is empty, and dashboards count on it.
+    let last = known.iter().map(|one| {
+        let empty = one.facts.slowlog_length == Some(0);
+        (one.labels(), one.facts.slowlog_last_id.or(empty.then_some(0)))
+    });
     out.family(&SLOW_LAST, last);
+    let took = known.iter().map(|one| (one.labels(), one.facts.slowlog_last_took));
+    out.family(&SLOW_TOOK, took);
 }
 
 /// A server that answered, with its fields by name.
 struct Known<'a> {
-    cache: Option<&'a str>,
+    server: Server<'a>,
     facts: &'a RedisFacts,
     fields: HashMap<&'a str, &'a str>,
 }
 
 impl<'a> Known<'a> {
     fn new(server: &Server<'a>) -> Option<Self> {
-        let (cache, facts) = (server.0, server.1?);
+        let facts = server.facts?;
         let fields = facts.info.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Some(Self { cache, facts, fields: fields.collect() })
+        Some(Self { server: *server, facts, fields: fields.collect() })
+    }
+
+    fn labels(&self) -> Labels<'a> {
+        labels(&self.server)
     }
 
     fn text(&self, field: &str) -> Option<&'a str> {
         self.fields.get(field).copied()
     }
 
-    fn number(&self, field: &str) -> Option<f64> {
-        self.text(field)?.parse().ok()
+    fn number(&self, field: &str, read: Read) -> Option<f64> {
+        read.value(self.text(field)?)
+    }
+
+    /// When it was started, seconds since the epoch, by its own clock.
+    fn started(&self) -> Option<f64> {
+        let now = self.number("server_time_usec", Read::Micros)?.floor();
+        Some(now - self.number("uptime_in_seconds", Read::Number)?)
+    }
+
+    /// Its labels and where its master is, of a replica.
+    fn following(&self) -> Option<Labels<'a>> {
+        let mut labels = self.labels();
+        labels.push(("master_host", self.text("master_host")?.into()));
+        labels.push(("master_port", self.text("master_port")?.into()));
+        Some(labels)
+    }
+
+    /// Its replicas, each with its labels and what is said of it.
+    fn replicas(&self) -> Vec<(Labels<'a>, &'a str)> {
+        let lines = self.facts.info.iter().filter(|(name, _)| {
+            name.strip_prefix("slave").is_some_and(|n| n.parse::<u32>().is_ok())
+        });
+        lines
+            .map(|(_, line)| {
+                let mut labels = self.labels();
+                for (label, name) in
+                    [("slave_ip", "ip"), ("slave_port", "port"), ("slave_state", "state")]
+                {
+                    labels.push((label, word(line, name).unwrap_or_default().into()));
+                }
+                (labels, line.as_str())
+            })
+            .collect()
     }
 
     /// Each database with its keys, those that expire, and its average time to live in seconds.
@@ -161,23 +182,46 @@ impl<'a> Known<'a> {
         all
     }
 
-    /// Each command with its calls and the seconds that they took.
-    fn commands(&self) -> Vec<(&'a str, [Option<f64>; 2])> {
+    /// Each command with its calls, the seconds that they took, and those that failed or were
+    /// refused.
+    fn commands(&self) -> Vec<(&'a str, [Option<f64>; 4])> {
         let lines = self.facts.info.iter().filter_map(|(name, line)| {
             let command = name.strip_prefix("cmdstat_")?;
             let seconds = part(line, "usec").map(|micros| micros / 1e6);
-            Some((command, [part(line, "calls"), seconds]))
+            let bad = ["failed_calls", "rejected_calls"].map(|name| part(line, name));
+            Some((command, [part(line, "calls"), seconds, bad[0], bad[1]]))
         });
         lines.collect()
     }
 }
 
+/// What a replica and a master say of each other.
+fn replication(out: &mut Exposition, known: &[Known<'_>]) {
+    let following: Vec<_> = known.iter().filter_map(|one| Some((one, one.following()?))).collect();
+    for (family, field, read) in OF_ITS_MASTER {
+        let series =
+            following.iter().map(|(one, labels)| (labels.clone(), one.number(field, *read)));
+        out.family(family, series);
+    }
+    let infos = following.iter().map(|(one, labels)| {
+        let mut labels = labels.clone();
+        labels.push(("read_only", one.text("slave_read_only").unwrap_or("").into()));
+        (labels, Some(true))
+    });
+    out.family(&FOLLOWS, infos);
+    let replicas: Vec<_> = known.iter().flat_map(Known::replicas).collect();
+    for (family, name) in OF_ITS_REPLICAS {
+        let series = replicas.iter().map(|(labels, line)| (labels.clone(), part(line, name)));
+        out.family(family, series);
+    }
+}
+
 fn databases(out: &mut Exposition, known: &[Known<'_>]) {
-    let all: Vec<_> = known.iter().map(|one| (one.cache, one.databases())).collect();
+    let all: Vec<_> = known.iter().map(|one| (one, one.databases())).collect();
     for (at, family) in [DB_KEYS, DB_EXPIRING, DB_TTL].iter().enumerate() {
-        let series = all.iter().flat_map(|(cache, databases)| {
+        let series = all.iter().flat_map(|(one, databases)| {
             databases.iter().map(move |(name, values)| {
-                let mut labels = labels(*cache);
+                let mut labels = one.labels();
                 labels.push(("db", name.as_str().into()));
                 (labels, values[at])
             })
@@ -187,27 +231,42 @@ fn databases(out: &mut Exposition, known: &[Known<'_>]) {
 }
 
 fn commands(out: &mut Exposition, known: &[Known<'_>]) {
-    let all: Vec<_> = known.iter().map(|one| (one.cache, one.commands())).collect();
-    for (at, family) in [COMMANDS, COMMAND_SECONDS].iter().enumerate() {
-        let series = all.iter().flat_map(|(cache, commands)| {
+    let all: Vec<_> = known.iter().map(|one| (one, one.commands())).collect();
+    let families = [COMMANDS, COMMAND_SECONDS, COMMANDS_FAILED, COMMANDS_REJECTED];
+    for (at, family) in families.iter().enumerate() {
+        let series = all.iter().flat_map(|(one, commands)| {
             commands.iter().map(move |(name, values)| {
-                let mut labels = labels(*cache);
+                let mut labels = one.labels();
                 labels.push(("cmd", (*name).into()));
                 (labels, values[at])
             })
         });
         out.family(family, series);
     }
+    let errors = known.iter().flat_map(|one| {
+        one.facts.info.iter().filter_map(|(name, line)| {
+            let mut labels = one.labels();
+            labels.push(("err", name.strip_prefix("errorstat_")?.into()));
+            Some((labels, part(line, "count")))
+        })
+    });
+    out.family(&ERRORS, errors);
 }
 
 /// A part of a line such as `keys=3,expires=1,avg_ttl=0`.
 fn part(line: &str, name: &str) -> Option<f64> {
-    let parts = line.split(',').filter_map(|part| part.split_once('='));
-    parts.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse().ok())
+    word(line, name)?.parse().ok()
 }
 
-fn labels(cache: Option<&str>) -> Labels<'_> {
-    cache.map(|cache| ("cache", cache.into())).into_iter().collect()
+/// The same as text.
+fn word<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let mut parts = line.split(',').filter_map(|part| part.split_once('='));
+    parts.find_map(|(key, value)| (key == name).then_some(value))
+}
+
+fn labels<'a>(server: &Server<'a>) -> Labels<'a> {
+    let named = [("cache", server.cache), ("node", server.node)];
+    named.into_iter().filter_map(|(name, value)| Some((name, value?.into()))).collect()
 }
 
 #[cfg(test)]
@@ -251,6 +310,32 @@ mod tests {
         for absent in absent {
             assert!(!text.contains(absent), "{absent} is in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_replica_and_its_master_tell_of_each_other() {
+        let replica = facts(&[
+            ("role", "slave"),
+            ("master_host", "10.0.0.7"),
+            ("master_port", "6379"),
+            ("master_link_status", "down"),
+            ("master_last_io_seconds_ago", "-1"),
+            ("slave_read_only", "1"),
+        ]);
+        let text = redis_metrics(Some(&replica), Format::Text);
+        for line in [
+            "redis_master_link_up{master_host=\"10.0.0.7\",master_port=\"6379\"} 0",
+            "redis_slave_info{master_host=\"10.0.0.7\",master_port=\"6379\",read_only=\"1\"} 1",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
+        }
+        let line = "ip=10.0.0.9,port=6379,state=online,offset=1500,lag=1";
+        let master = facts(&[("role", "master"), ("slave0", line), ("slave_priority", "100")]);
+        let text = redis_metrics(Some(&master), Format::Text);
+        let expected = "redis_connected_slave_lag_seconds\
+            {slave_ip=\"10.0.0.9\",slave_port=\"6379\",slave_state=\"online\"} 1";
+        assert!(text.lines().any(|other| other == expected), "{text}");
+        assert!(!text.contains("master_link_up"), "a master has no master");
     }
 
     #[test]

@@ -156,7 +156,13 @@ impl Server {
         let description = openapi(&routes.endpoints).to_string().into();
         let shared = Arc::new(Shared {
             source: routes.source,
-            endpoints: routes.endpoints.into_iter().map(Arc::new).collect(),
+            kept: Arc::default(),
+            endpoints: routes
+                .endpoints
+                .into_iter()
+                .map(Endpoint::described)
+                .map(Arc::new)
+                .collect(),
             description,
             events: routes.events,
             streams: Arc::new(Semaphore::new(options.limits.streams)),

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::endpoint::Endpoint;
 use crate::events::Events;
 use crate::guard::Gate;
+use crate::kept::Kept;
 use crate::server::{Limits, Say};
 use crate::source::Source;
 use crate::web::{Web, WebSettings};
@@ -16,6 +17,8 @@ use crate::work::Workers;
 /// One server's parts.
 pub(crate) struct Shared {
     pub(crate) source: Arc<dyn Source>,
+    /// What was written of the last scrape.
+    pub(crate) kept: Arc<Kept>,
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// The OpenAPI document.
     pub(crate) description: Bytes,

@@ -5,19 +5,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use larder_core::check::Approval;
+use larder_engine::report::{By, DuReport};
 use larder_history::{EventFilter, Reader};
 use larder_server::{ApiRequest, ApiResponse, Endpoint, Method, ParamKind};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::daemon::{Live, Wish};
+use crate::daemon::{DU_BY, Live, Wish};
 use crate::exit::{CliError, Exit};
-use crate::settings_named::check_name;
+use crate::settings_named::{NAME, check_name};
 use crate::waiting;
 use crate::wire::{EventsDoc, HealthDoc, PlansDoc, StatusDoc, TrendDoc};
 use crate::wire_alerts::AlertsDoc;
-use crate::wire_plan::PlanFile;
+use crate::wire_plan::{PlanDoc, PlanFile};
+use crate::wire_status::DuDoc;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -74,14 +77,18 @@ fn reading(api: &Api) -> Vec<Endpoint> {
     vec![
         get("/api/v1/status", schema::<StatusDoc>(), status)
             .summary("Every cache, as the last full scan saw it"),
+        get("/api/v1/du", schema::<DuDoc>(), usage)
+            .summary("Where the bytes of Go's caches are, as the last full scan saw it")
+            .param("by", ParamKind::OneOf(DU_BY.map(By::name).to_vec()), "The key of the rows")
+            .param("cache", ParamKind::Text, "Only of this cache")
+            .param("top", ParamKind::Whole(1000), "At most so many rows"),
         get("/api/v1/health", schema::<HealthDoc>(), health)
             .summary("How well each cache is, with a reason for every point lost"),
         get("/api/v1/alerts", schema::<AlertsDoc>(), alerts).summary("What fires"),
         get("/api/v1/trend", schema::<TrendDoc>(), trend).summary("How each cache grows"),
         get("/api/v1/plans", schema::<PlansDoc>(), plans)
             .summary("The plans that wait for an approval"),
-        get("/api/v1/plans/{id}", json!({"type": "object"}), plan)
-            .summary("One plan, as its file says"),
+        get("/api/v1/plans/{id}", schema::<PlanDoc>(), plan).summary("One plan, as its file says"),
         get("/api/v1/events", schema::<EventsDoc>(), events)
             .summary("What happened, the newest last")
             .param("limit", ParamKind::Whole(1000), "At most so many")
@@ -97,8 +104,12 @@ fn changing(api: &Api) -> Vec<Endpoint> {
         Endpoint::new(Method::Post, path, schema::<Accepted>(), handler).changes()
     };
     vec![
-        post("/api/v1/plans/{id}/approve", approve).summary("Approve a plan that waits"),
+        post("/api/v1/plans/{id}/approve", approve)
+            .summary("Approve a plan that waits, which is then applied in its hours"),
+        post("/api/v1/plans/{id}/apply", apply)
+            .summary("Apply a plan that was approved, in its hours"),
         post("/api/v1/runs/{trigger}", run)
+            .part("trigger", NAME)
             .summary("Go through the cycle now, for the reason of this name"),
     ]
 }
@@ -109,6 +120,22 @@ fn status(api: &Api, _: &ApiRequest) -> ApiResponse {
     let doc = StatusDoc::from(&*report).with_redis(known.redis.iter().map(|row| &**row));
     drop(known);
     document(&doc)
+}
+
+fn usage(api: &Api, request: &ApiRequest) -> ApiResponse {
+    let by = request.query("by").unwrap_or(By::Kind.name());
+    let Some(report) = api.live.know().du.get(by).cloned() else {
+        return ApiResponse::problem(503, NOT_YET);
+    };
+    let cache = request.query("cache");
+    let rows = report.rows.iter().filter(|row| cache.is_none_or(|name| row.cache.name() == name));
+    let mut rows: Vec<_> = rows.cloned().collect();
+    let total = rows.iter().map(|row| row.size).sum();
+    let top = request.whole("top").and_then(|top| usize::try_from(top).ok());
+    let shown = top.unwrap_or(rows.len()).min(rows.len());
+    let omitted = rows.len() - shown;
+    rows.truncate(shown);
+    document(&DuDoc::from(&DuReport { rows, total, omitted }))
 }
 
 fn health(api: &Api, _: &ApiRequest) -> ApiResponse {
@@ -132,7 +159,7 @@ fn plans(api: &Api, _: &ApiRequest) -> ApiResponse {
 
 /// The text of a plan that waits.
 fn read(state: &Path, id: &str) -> Result<(PathBuf, String), CliError> {
-    let path = waiting::by_id(state, id)?;
+    let path = waiting::by_whole_id(state, id)?;
     let text = std::fs::read_to_string(&path).map_err(|e| CliError::io("read", &path, &e))?;
     Ok((path, text))
 }
@@ -161,6 +188,21 @@ fn approve(api: &Api, request: &ApiRequest) -> ApiResponse {
             accepted("approved; it is applied in its hours")
         }
         Err(error) => failed(&error),
+    }
+}
+
+fn apply(api: &Api, request: &ApiRequest) -> ApiResponse {
+    let id = request.part("id");
+    let found = waiting::by_whole_id(&api.state, id).map(|path| waiting::at(&path));
+    match found {
+        Err(error) => failed(&error),
+        Ok(Some(plan)) if plan.approval == Approval::Given => {
+            api.live.wish(Wish::Plans);
+            accepted("it is applied in its hours")
+        }
+        Ok(_) => {
+            ApiResponse::problem(409, format!("plan {id} is not approved, or changed since it was"))
+        }
     }
 }
 

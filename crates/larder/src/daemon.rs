@@ -7,17 +7,23 @@
 //! their own, so that nobody slow holds up the measuring.
 
 mod alerts;
+mod apart;
 mod base;
 mod board_file;
 mod cleaning;
 mod due;
+mod frugal;
+mod handed;
 mod hooks;
 mod judging;
 mod live;
 mod lock;
 mod log;
 mod notify;
+mod outbox;
+mod own_work;
 mod record;
+mod redis_facts;
 mod respond;
 mod sampler;
 mod serve;
@@ -36,6 +42,7 @@ pub(crate) use live::{Live, Wish};
 pub(crate) use lock::running;
 pub(crate) use notify::receiver;
 pub(crate) use silences::{KEY as SILENCES, Silences};
+pub(crate) use work::DU_BY;
 
 use crate::args::GlobalArgs;
 use crate::exit::{CliError, Exit};
@@ -46,6 +53,9 @@ use ticker::{Serving, Ticker};
 
 /// Runs until it is asked to stop, or once through the cycle.
 pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result<Exit, CliError> {
+    if !matches!(mode, Mode::Once { .. }) {
+        frugal::begin();
+    }
     let base = Base::load(global, printer)?;
     let state = base.state_folder()?;
     let _lock = match (lock::take(&state, mode)?, mode) {
@@ -62,11 +72,14 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
     std::thread::scope(|scope| {
         let worker = work::Worker::new(&base, &recorder, results);
         let working = scope.spawn(move || worker.run(&inbox));
-        let ticked = Ticker::new(&base, &recorder, jobs, done).and_then(|ticker| match mode {
-            Mode::Once { trigger } => ticker.once(trigger.as_deref()),
-            Mode::Watch => ticker.forever(&Serving::Not),
-            Mode::Serve { listen } => ticker.forever(&Serving::At(*listen)),
-        });
+        let ticked =
+            Ticker::new(&base, &recorder, handed::Handed::new(jobs, done)).and_then(|ticker| {
+                match mode {
+                    Mode::Once { trigger } => ticker.once(trigger.as_deref()),
+                    Mode::Watch => ticker.forever(&Serving::Not),
+                    Mode::Serve { listen } => ticker.forever(&Serving::At(*listen)),
+                }
+            });
         if ticked.is_err() {
             // A job that waits for builds would hold up the end for as long as they go on.
             base.meter.stop();

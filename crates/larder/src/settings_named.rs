@@ -17,6 +17,9 @@ pub fn keys_of(table: &str) -> Option<&'static [Key]> {
     TABLES.iter().find(|(name, _)| *name == table).map(|(_, keys)| *keys)
 }
 
+/// What a name looks like, as a regular expression; [`check_name`] checks it.
+pub const NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
+
 /// A name has to fit a command line, a file name and a metric's label.
 pub fn check_name(name: &str) -> Result<(), String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';

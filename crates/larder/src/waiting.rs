@@ -3,6 +3,7 @@
 //! A plan of what was asked for before takes the place of one that nobody approved, so that what
 //! waits is always the newest.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use larder_core::check::Approval;
@@ -84,6 +85,48 @@ fn read(path: &Path) -> Result<Waiting, BadPlan> {
     })
 }
 
+/// What a look into the folder of plans tells without reading again what it knows: a plan may be of
+/// a hundred thousand files, and the folder is looked into at every tick.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    plans: BTreeMap<PathBuf, (Stamp, Option<Known>)>,
+}
+
+/// What tells a file from the one that stood there before.
+type Stamp = (Option<std::time::SystemTime>, u64);
+
+/// A plan that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub id: String,
+    pub approval: Approval,
+}
+
+impl Seen {
+    /// Every plan there, with its file.
+    pub(crate) fn look(&mut self, state: &Path) -> Vec<(PathBuf, Known)> {
+        let files = std::fs::read_dir(folder(state)).into_iter().flatten().flatten();
+        let mut now = BTreeMap::new();
+        for file in files {
+            let Ok(meta) = file.metadata() else { continue };
+            let (path, stamp) = (file.path(), (meta.modified().ok(), meta.len()));
+            let known = match self.plans.remove(&path) {
+                Some((before, known)) if before == stamp => known,
+                _ => read(&path).ok().map(|one| Known { id: one.plan.id, approval: one.approval }),
+            };
+            now.insert(path, (stamp, known));
+        }
+        self.plans = now;
+        let all = self.plans.iter();
+        all.filter_map(|(path, (_, known))| Some((path.clone(), known.clone()?))).collect()
+    }
+}
+
+/// The plan in this file, where it is one.
+pub(crate) fn at(path: &Path) -> Option<Waiting> {
+    read(path).ok()
+}
+
 /// Takes a plan away, once it was applied or lost its meaning.
 pub(crate) fn forget(path: &Path) -> std::io::Result<()> {
     larder_fs::forget_file(path)
@@ -95,6 +138,16 @@ pub(crate) fn file(state: Option<&Path>, typed: &Path) -> Result<PathBuf, CliErr
         return Ok(typed.to_owned());
     };
     by_id(state.unwrap_or(Path::new("")), id)
+}
+
+/// The file of the plan that waits and has this id. Whoever asks over HTTP says all of it, so that
+/// nothing is approved by a slip.
+pub(crate) fn by_whole_id(state: &Path, id: &str) -> Result<PathBuf, CliError> {
+    let path = folder(state).join(format!("{id}.json"));
+    match list(state).into_iter().find(|waiting| waiting.plan.id == id && waiting.path == path) {
+        Some(_) => Ok(path),
+        None => Err(CliError::new(Exit::Usage, format!("no plan {id:?} waits"))),
+    }
 }
 
 /// The file of the plan that waits and whose id begins like this.
@@ -150,6 +203,29 @@ mod tests {
         let given = all.iter().find(|w| w.plan.id == second.id).unwrap();
         assert_eq!(given.approval, Approval::Given);
         assert_eq!(given.approved_by.as_ref().unwrap().0, "somebody");
+    }
+
+    #[test]
+    fn a_look_reads_what_is_new_and_sees_an_approval() {
+        let state = tempfile::tempdir().unwrap();
+        let mut seen = Seen::default();
+        assert!(seen.look(state.path()).is_empty());
+        let plan = plan(&["prune", "build"]);
+        let path = put(state.path(), &plan).unwrap();
+        let looked = seen.look(state.path());
+        assert_eq!((looked.len(), &looked[0].0, &looked[0].1.id), (1, &path, &plan.id));
+        assert_ne!(looked[0].1.approval, Approval::Given);
+        assert_eq!(seen.look(state.path()), looked);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let approved = PlanFile::parse(&text).unwrap().approved(larder_fs::now(), "somebody");
+        std::fs::write(&path, approved).unwrap();
+        assert_eq!(seen.look(state.path())[0].1.approval, Approval::Given);
+        assert_eq!(by_whole_id(state.path(), &plan.id).unwrap(), path);
+        for other in [&plan.id[..4], "", "../plans", "*"] {
+            assert_eq!(by_whole_id(state.path(), other).unwrap_err().exit, Exit::Usage);
+        }
+        forget(&path).unwrap();
+        assert!(seen.look(state.path()).is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use larder_core::{Size, Time};
+use larder_notify::NoticeDoc;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -123,6 +124,11 @@ pub trait Document: Serialize + JsonSchema {
     const SCHEMA: &'static str;
 }
 
+/// What a webhook and a command get; larder itself prints it nowhere.
+impl Document for NoticeDoc {
+    const SCHEMA: &'static str = larder_notify::SCHEMA;
+}
+
 /// The JSON Schema of every document, by the file that it is published in.
 pub fn schemas() -> Vec<(String, Schema)> {
     vec![
@@ -135,6 +141,7 @@ pub fn schemas() -> Vec<(String, Schema)> {
         schema_of::<EventsDoc>(),
         schema_of::<HealDoc>(),
         schema_of::<HealthDoc>(),
+        schema_of::<NoticeDoc>(),
         schema_of::<OutcomeDoc>(),
         schema_of::<PlanDoc>(),
         schema_of::<PlansDoc>(),

@@ -71,6 +71,12 @@ impl Row {
         Self { what: what.to_owned(), against: against.to_owned(), figures, goal: Goal::None }
     }
 
+    /// A figure of larder's alone, in words.
+    pub(super) fn told(what: &str, ours: &str, judged: Option<(String, bool)>) -> Self {
+        let figures = Figures::Told(ours.to_owned(), "–".to_owned(), judged);
+        Self { what: what.to_owned(), against: "–".to_owned(), figures, goal: Goal::None }
+    }
+
     /// A figure that cannot be had here.
     pub(super) fn not_measured(what: &str, why: &str) -> Self {
         let figures = Figures::NotMeasured(why.to_owned());

@@ -38,6 +38,26 @@ fn samples_come_back_whole_and_as_lines() {
 }
 
 #[test]
+fn the_last_value_is_looked_for_among_the_newest() {
+    let place = Place::new();
+    let history = place.open();
+    let with_budget = |i: i64| {
+        let budget_bytes = (i == 0).then_some(77);
+        vec![larder_core::Sample { budget_bytes, ..sample("build", i * 15, 1000) }]
+    };
+    let last = |history: &History| {
+        history.flush().unwrap();
+        let found = history.reader().last(&Source::here("build"), Metric::Budget, range(0, 90_000));
+        found.unwrap().map(|point| point.value)
+    };
+    (0..300).for_each(|i| history.record(with_budget(i)));
+    assert_eq!(last(&history), Some(77.0));
+    // What none of hundreds has is not looked for in all of a year.
+    (300..600).for_each(|i| history.record(with_budget(i)));
+    assert_eq!(last(&history), None);
+}
+
+#[test]
 fn events_are_found_by_time_kind_cache_and_number() {
     let place = Place::new();
     let history = place.open();

@@ -356,10 +356,20 @@ pub(crate) fn exposed() -> Exposed {
         forecast_errors: vec![("build".to_owned(), 0.12)],
         throttles: vec![("redis:sessions".to_owned(), 1)],
         redis: vec![
-            RedisExposed { cache: "redis:sessions".to_owned(), facts: Some(redis_facts()) },
-            RedisExposed { cache: "redis:gone".to_owned(), facts: None },
+            redis("redis:sessions", None, Some(redis_facts())),
+            redis("redis:gone", None, None),
+            redis("redis:cluster", Some("10.0.0.7:7000"), Some(redis_facts())),
+            redis("redis:cluster", Some("10.0.0.8:7000"), None),
         ],
+        scanned_at: ago(240),
+        foreseen_at: ago(30),
+        counted_at: ago(4),
     }
+}
+
+fn redis(cache: &str, node: Option<&str>, facts: Option<RedisFacts>) -> RedisExposed {
+    let (cache, node) = (cache.to_owned(), node.map(str::to_owned));
+    RedisExposed { cache, node, facts: facts.map(Arc::new) }
 }
 
 fn sampled(cache: &str, total: u64, failures: u64, last: Option<Time>) -> Sampled {
@@ -426,7 +436,13 @@ pub(crate) fn redis_facts() -> RedisFacts {
         ("rejected_connections", "0"),
         ("total_net_input_bytes", "123456"),
         ("total_net_output_bytes", "654321"),
-        ("connected_slaves", "0"),
+        ("connected_slaves", "1"),
+        ("slave0", "ip=10.0.0.9,port=6379,state=online,offset=1500,lag=1"),
+        ("rdb_last_bgsave_status", "ok"),
+        ("aof_last_write_status", "err"),
+        ("latest_fork_usec", "2500"),
+        ("server_time_usec", "1700000000999999"),
+        ("errorstat_WRONGTYPE", "count=3"),
         ("cmdstat_get", "calls=1000,usec=2500,usec_per_call=2.50,rejected_calls=0,failed_calls=0"),
         ("cmdstat_config|get", "calls=2,usec=167,usec_per_call=83.50"),
         ("db0", "keys=1200000,expires=787690,avg_ttl=3600000"),
@@ -436,5 +452,6 @@ pub(crate) fn redis_facts() -> RedisFacts {
         databases: Some(2),
         slowlog_length: Some(31),
         slowlog_last_id: Some(30),
+        slowlog_last_took: Some(Duration::from_micros(12_345)),
     }
 }

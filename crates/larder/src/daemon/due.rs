@@ -65,6 +65,11 @@ impl Dues {
         self.begun.insert(id.to_owned())
     }
 
+    /// Whether a plan was handed out.
+    pub(crate) fn has_begun(&self, id: &str) -> bool {
+        self.begun.contains(id)
+    }
+
     /// A plan had to wait for another larder, and is handed out again. No other is: one whose file
     /// cannot be removed would be applied without end.
     pub(crate) fn again(&mut self, id: &str) {

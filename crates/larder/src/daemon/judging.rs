@@ -1,10 +1,12 @@
 //! From what was measured to what is known and judged: scores, growth, forecasts, verdicts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::alert_board::{Judged, Verdict};
 use larder_core::baseline::{Baseline, Cycle, Deviation};
+use larder_core::check::Approval;
 use larder_core::{Alert, CacheKind, Notice, Occasion, Reason, Sample, Severity, Time};
 use larder_engine::World;
 use larder_engine::report::{State, StatusReport, StatusRow};
@@ -14,12 +16,12 @@ use larder_server::Growth;
 use super::alerts::{self, Evidence};
 use super::base::Base;
 use super::cleaning::Told;
-use super::record::Recorder;
+use super::record::{Recorder, Step, new_trace};
 use super::sampler::Round;
 use crate::health::{GoContext, Health, of_go, of_redis};
 use crate::settings::Settings;
-use crate::trend_rows;
 use crate::wire::TrendDoc;
+use crate::{trend_rows, waiting};
 
 /// The past that growth is taken from.
 const PAST: Duration = Duration::from_hours(7 * 24);
@@ -35,7 +37,8 @@ pub(crate) fn take(
     now: Time,
 ) {
     let settings = base.settings();
-    let builds = larder_go::running::running().len() as u64;
+    let running = larder_go::running::running();
+    let builds = running.iter().filter(|process| process.is_go_command()).count() as u64;
     let mut known = base.live.know();
     let report = known.report.clone();
     let mut health: Vec<Health> = Vec::new();
@@ -69,15 +72,13 @@ pub(crate) fn take(
         let points = own.score.dimensions.iter();
         sample.points = points.filter_map(|p| Some((p.name.to_owned(), p.points?))).collect();
     }
-    for facts in round.facts {
-        known.facts.retain(|old| old.cache != facts.cache);
-        known.facts.push(facts);
-    }
+    known.facts.retain(|old| round.facts.iter().all(|new| new.cache != old.cache));
+    known.facts.extend(round.facts);
+    known.facts.sort_by(|a, b| (&a.cache, &a.node).cmp(&(&b.cache, &b.node)));
     known.redis = rows;
     known.health = health;
-    known.go_commands = Some(builds);
-    let alive = |cache: &str| is_known(cache, &settings, world);
-    known.samples.retain(|cache, _| alive(cache));
+    (known.go_commands, known.counted_at) = (Some(builds), Some(now));
+    known.forget(|cache| is_known(cache, &settings, world));
     for sample in &samples {
         known.take(sample.clone());
     }
@@ -87,9 +88,15 @@ pub(crate) fn take(
 }
 
 fn is_known(cache: &str, settings: &Settings, world: &World) -> bool {
+    let there = |kind: CacheKind| world.root(kind).dir().is_some();
+    is_configured(cache, settings) && cache.parse().map_or(true, there)
+}
+
+/// Whether it is a cache of Go's or a Redis of the settings.
+fn is_configured(cache: &str, settings: &Settings) -> bool {
     match cache.strip_prefix("redis:") {
         Some(name) => settings.redis.iter().any(|redis| redis.name == name),
-        None => cache.parse::<CacheKind>().is_ok_and(|kind| world.root(kind).dir().is_some()),
+        None => cache.parse::<CacheKind>().is_ok(),
     }
 }
 
@@ -115,14 +122,18 @@ pub(crate) fn foresee(base: &Base<'_>) {
     let context = base.context(&["trend"]);
     // What cannot be read now is tried again in a minute; the history's own state is an alert.
     let Ok(rows) = trend_rows::of_history(&context, &[], PAST) else { return };
-    let mut known = base.live.know();
+    let settings = base.settings();
+    let host = larder_engine::keys::host();
+    let (mut grows, mut errors) = (BTreeMap::new(), BTreeMap::new());
     for row in rows.iter().filter(|row| row.metric == Metric::Allocated) {
         let cache = row.source.cache.clone();
-        if row.source.host.as_ref().is_some_and(|host| *host != larder_engine::keys::host()) {
+        // The history remembers what is looked after no longer, and a fleet's other machines.
+        let here = row.source.host.as_ref().is_none_or(|other| *other == host);
+        if !here || !is_configured(&cache, &settings) {
             continue;
         }
         if let Some(error) = row.record.ratio {
-            known.forecast_errors.insert(cache.clone(), error);
+            errors.insert(cache.clone(), error);
         }
         let Some(rate) = row.trend.rate else { continue };
         let full = [row.full, row.disk_full].into_iter().flatten().map(|full| full.at).min();
@@ -133,9 +144,15 @@ pub(crate) fn foresee(base: &Base<'_>) {
             high: rate.interval.map(|(_, high)| high),
             full_at: full,
         };
-        known.growth.insert(cache, growth);
+        grows.insert(cache, growth);
     }
-    known.trend = serde_json::to_value(TrendDoc::new(&rows, context.now)).ok();
+    let trend = serde_json::to_value(TrendDoc::new(&rows, context.now)).ok();
+    let mut known = base.live.know();
+    // Of a folder that is gone there is a past alone.
+    grows.retain(|cache, _| cache.starts_with("redis:") || known.samples.contains_key(cache));
+    // What can no longer be told is not told any longer.
+    (known.growth, known.forecast_errors, known.trend) = (grows, errors, trend);
+    known.foreseen_at = Some(context.now);
 }
 
 /// How each cache is to be taken, and larder itself.
@@ -146,13 +163,17 @@ pub(crate) fn judge(
     now: Time,
 ) -> Vec<Judged> {
     let settings = base.settings();
+    let waits = waiting_for(&settings);
     let mut known = base.live.know();
     let (mut judged, mut good) = (Vec::new(), Vec::new());
     for (cache, sample) in &known.samples {
         let health = known.health.iter().find(|health| health.cache == *cache);
         let report = known.report.as_deref();
         let row = report.and_then(|r| r.rows.iter().find(|row| row.cache.name() == cache));
-        let frees = row.and_then(|row| row.findings.iter().find_map(|finding| finding.frees));
+        // What another command would free says nothing of the one that is named.
+        let command = health.and_then(|health| health.actions.first());
+        let named = row.and_then(|r| r.findings.iter().find(|f| f.command.as_ref() == command));
+        let frees = named.filter(|_| command.is_some()).and_then(|finding| finding.frees);
         let unusual =
             if settings.daemon.alert.unusual { unusual(recorder, sample, now) } else { Vec::new() };
         let evidence = Evidence {
@@ -164,7 +185,10 @@ pub(crate) fn judge(
             frees: frees.map(|bytes| bytes.0),
             units: settings.units,
         };
-        let one = alerts::judge(cache, &evidence, &settings.daemon.alert, now);
+        let mut one = alerts::judge(cache, &evidence, &settings.daemon.alert, now);
+        if let Some((command, bytes)) = waits.get(cache) {
+            (one.alert.command, one.alert.frees) = (Some(command.clone()), Some(*bytes));
+        }
         if let (Verdict::Good, Some(score)) = (one.verdict, one.alert.score) {
             good.push((cache.clone(), score));
         }
@@ -178,6 +202,23 @@ pub(crate) fn judge(
         stats.last_error.or_else(|| recorder.damaged.clone().filter(|_| is_new(base, now)));
     judged.push(own("HistoryDamaged", damage, "larder events --since 1h", now));
     judged
+}
+
+/// The command that approves what waits for a cache, and the bytes that it would free.
+fn waiting_for(settings: &Settings) -> BTreeMap<String, (String, u64)> {
+    let mut waits = BTreeMap::new();
+    let plans = settings.state.as_deref().map(waiting::list).unwrap_or_default();
+    for one in plans.iter().filter(|one| one.approval != Approval::Given) {
+        for cache in one.caches() {
+            let items = one.plan.items.iter().filter(|item| item.cache.name() == cache);
+            let keys = one.plan.keys.iter().filter(|item| item.cache == cache);
+            let bytes =
+                items.filter_map(|item| item.size).map(|size| size.allocated.0).sum::<u64>()
+                    + keys.map(|item| item.estimated_bytes).sum::<u64>();
+            waits.insert(cache, (format!("larder approve {}", one.plan.id), bytes));
+        }
+    }
+    waits
 }
 
 /// That a file was set aside is told for an hour.
@@ -247,10 +288,23 @@ fn unusual(recorder: &Recorder<'_>, sample: &Sample, now: Time) -> Vec<String> {
     found
 }
 
+/// Writes down how each cache grows, for who looks back: nobody is told of it. Whether there was
+/// something to write.
+pub(crate) fn archive_growth(base: &Base<'_>, recorder: &Recorder<'_>) -> bool {
+    let grows: Vec<_> = base.live.know().growth.values().cloned().collect();
+    let (trace, units, now) = (new_trace(), base.settings().units, larder_fs::now());
+    for growth in &grows {
+        let step = Step::new("growth", &trace, alerts::trend(growth, units, now));
+        let step = step.with("bytes_per_second", format!("{:.3}", growth.per_second));
+        recorder.say(step.of(&growth.cache));
+    }
+    !grows.is_empty()
+}
+
 /// What was done, or waits, as a notice.
 pub(crate) fn report(told: Told, host: &str, now: Time) -> Notice {
     let name = if told.command.is_some() { "PlanWaits" } else { "CacheCleaned" };
-    let Told { cache, text, command, undo, trace: _ } = told;
+    let Told { cache, text, command, frees, undo, trace: _ } = told;
     let alert = Alert {
         name: name.to_owned(),
         cache: cache.clone(),
@@ -262,7 +316,7 @@ pub(crate) fn report(told: Told, host: &str, now: Time) -> Notice {
         reasons: vec![Reason { id: "done".to_owned(), lost: None, text }],
         trend: String::new(),
         command,
-        frees: None,
+        frees,
         done: undo.map(|undo| format!("undo: {undo}")).into_iter().collect(),
         details: Vec::new(),
     };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use larder_core::{Board, Sample, Time};
-use larder_engine::report::StatusReport;
+use larder_engine::report::{DuReport, StatusReport};
 use larder_server::{Cleanups, Growth, RedisExposed};
 
 use crate::health::Health;
@@ -51,10 +51,18 @@ pub(crate) struct Known {
     pub jobs: Vec<String>,
     /// Go commands that run, when that was last looked at.
     pub go_commands: Option<u64>,
+    /// When that was.
+    pub counted_at: Option<Time>,
+    /// When growth and forecasts were last worked out.
+    pub foreseen_at: Option<Time>,
     /// Limits in force.
     pub throttles: BTreeMap<String, u64>,
     /// What became of notices, by receiver.
     pub notified: Vec<larder_notify::ReceiverCounts>,
+    /// Plans that nobody approved yet.
+    pub plans_waiting: Option<u64>,
+    /// Where the bytes of Go's caches are, by what they are and by age.
+    pub du: BTreeMap<&'static str, Arc<DuReport>>,
     /// What was asked for over HTTP.
     pub wishes: Vec<Wish>,
     /// When the first round of measuring was done.
@@ -108,6 +116,19 @@ impl Known {
         self.samples.insert(sample.cache.clone(), sample);
     }
 
+    /// Forgets what is known of caches that are no longer looked after. What was counted of one of
+    /// Go's stays, since it may be back at the next build.
+    pub(crate) fn forget(&mut self, here: impl Fn(&str) -> bool) {
+        let counted = |cache: &str| !cache.starts_with("redis:") || here(cache);
+        self.samples.retain(|cache, _| here(cache));
+        self.growth.retain(|cache, _| here(cache));
+        self.forecast_errors.retain(|cache, _| here(cache));
+        self.good_scores.retain(|cache, _| here(cache));
+        self.facts.retain(|one| here(&one.cache));
+        self.sampled.retain(|cache, _| counted(cache));
+        self.cleanups.retain(|cache, _| counted(cache));
+    }
+
     /// Counts a cleanup.
     pub(crate) fn cleaned(
         &mut self,
@@ -117,14 +138,8 @@ impl Known {
         at: Time,
         took: Duration,
     ) {
-        let sum = self.cleanups.entry(cache.to_owned()).or_insert_with(|| Cleanups {
-            cache: cache.to_owned(),
-            total: 0,
-            failures: 0,
-            freed_bytes_total: 0,
-            last_at: None,
-            last_duration: None,
-        });
+        let new = || Cleanups { cache: cache.to_owned(), ..Cleanups::default() };
+        let sum = self.cleanups.entry(cache.to_owned()).or_insert_with(new);
         sum.total += 1;
         sum.failures += u64::from(failed);
         sum.freed_bytes_total += freed;

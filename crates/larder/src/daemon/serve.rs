@@ -2,27 +2,25 @@
 //! and files; none of them measures, and none removes anything.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use larder_redis::{Deployment, Link, scrape};
 use larder_server::{
-    Exposed, Firing, HistoryState, Notifications, RedisFacts, Routes, Running, Sampled,
+    Cleanups, Exposed, Firing, HistoryState, Notifications, RedisFacts, Routes, Running, Sampled,
     ServeOptions, Server, Source, Tasks, Token, Verified,
 };
 
 use super::base::Base;
 use super::live::{Known, Live};
 use super::record::Recorder;
+use super::redis_facts;
 use crate::api::{self, Api};
 use crate::exit::{CliError, Exit};
+use crate::redis_target;
 use crate::redis_target::RedisTarget;
-use crate::{redis_target, waiting};
 
 /// Answers from what is known.
 struct Shown {
     live: Arc<Live>,
-    state: PathBuf,
     /// Every Redis of the settings.
     targets: Vec<RedisTarget>,
     history: Arc<dyn Fn() -> Option<HistoryState> + Send + Sync>,
@@ -50,7 +48,6 @@ pub(crate) fn start(
     let state = context.state_folder()?.to_owned();
     let shown = Arc::new(Shown {
         live: Arc::clone(&base.live),
-        state: state.clone(),
         targets,
         history: recorder.history_state(),
         events: recorder.counter(),
@@ -72,9 +69,6 @@ pub(crate) fn start(
 
 impl Source for Shown {
     fn exposed(&self) -> Arc<Exposed> {
-        let waiting = waiting::list(&self.state);
-        let plans = waiting.iter().filter(|w| w.approval != larder_core::check::Approval::Given);
-        let plans_waiting = Some(plans.count() as u64);
         let known = self.live.know();
         Arc::new(Exposed {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -83,15 +77,18 @@ impl Source for Shown {
             growth: known.growth.values().cloned().collect(),
             alerts: known.board.firing().map(firing).collect(),
             tasks: known.go_commands.map(|go| Tasks { go, larder: known.jobs.len() as u64 }),
-            cleanups: known.cleanups.values().cloned().collect(),
+            cleanups: cleanups(&known),
             verifications: verified(&known),
             notifications: known.notified.iter().map(notifications).collect(),
-            plans_waiting,
+            plans_waiting: known.plans_waiting,
             events_total: Some((self.events)()),
             history: (self.history)(),
             forecast_errors: known.forecast_errors.iter().map(|(c, e)| (c.clone(), *e)).collect(),
             throttles: known.throttles.iter().map(|(c, n)| (c.clone(), *n)).collect(),
             redis: known.facts.clone(),
+            scanned_at: known.report.as_ref().map(|report| report.taken_at),
+            foreseen_at: known.foreseen_at,
+            counted_at: known.counted_at,
         })
     }
 
@@ -110,17 +107,8 @@ impl Source for Shown {
     fn probe(&self, target: &str) -> Result<RedisFacts, String> {
         let found = self.targets.iter().find(|t| t.cache == target || t.endpoint.url() == target);
         let found = found.ok_or_else(|| format!("{target} is not configured"))?;
-        let deployment = Deployment::discover(&found.endpoint).map_err(|e| e.to_string())?;
-        let node = deployment.nodes.first().ok_or("it has no server")?;
-        let mut link = Link::open(&node.endpoint, "probe").map_err(|e| e.to_string())?;
-        let scraped = scrape(&mut link).map_err(|e| e.to_string())?;
-        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Ok(RedisFacts {
-            info: scraped.info.starting("").map(own).collect(),
-            databases: None,
-            slowlog_length: scraped.slowlog_length,
-            slowlog_last_id: scraped.slowlog_last_id,
-        })
+        let facts = redis_facts::of_target(&found.endpoint).map_err(|error| error.to_string())?;
+        facts.ok_or_else(|| "it has no server".to_owned())
     }
 }
 
@@ -132,6 +120,14 @@ fn sampled(known: &Known) -> Vec<Sampled> {
         last: known.samples.get(cache).map(|sample| sample.at),
     };
     known.sampled.iter().map(of).collect()
+}
+
+/// Those of every cache, also where there was none: a counter that begins at one looks to a rate as
+/// if nothing had happened.
+fn cleanups(known: &Known) -> Vec<Cleanups> {
+    let none = |cache: &String| Cleanups { cache: cache.clone(), ..Cleanups::default() };
+    let before = known.samples.keys().filter(|cache| !known.cleanups.contains_key(*cache));
+    known.cleanups.values().cloned().chain(before.map(none)).collect()
 }
 
 fn firing(alert: &larder_core::Alert) -> Firing {

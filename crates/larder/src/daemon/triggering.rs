@@ -1,13 +1,16 @@
 //! What makes work due, and what holds it back: schedules, budgets, full disks, hooks, approvals.
 
+use std::cell::RefCell;
+
 use larder_core::check::Approval;
-use larder_core::{CacheKind, Severity};
+use larder_core::{CacheKind, Event, Severity};
 use larder_engine::trigger::{Restraint, Trigger, of_sample};
 
 use super::hooks;
 use super::live::Wish;
 use super::ticker::Ticker;
 use super::work::Job;
+use crate::waiting::Waiting;
 use crate::{throttles, waiting};
 
 /// The caches that a prune of all prunes.
@@ -89,12 +92,21 @@ impl Ticker<'_> {
     pub(super) fn apply_approved(&mut self) {
         let settings = self.base.settings();
         let Some(state) = &settings.state else { return };
+        let plans = self.plans.look(state);
+        let waits = plans.iter().filter(|(_, plan)| plan.approval != Approval::Given).count();
+        self.base.live.know().plans_waiting = Some(waits as u64);
         let window = settings.daemon.watch.window;
         let zone = jiff::tz::TimeZone::system();
         if window.is_some_and(|window| !window.holds(larder_fs::now(), &zone)) {
             return;
         }
-        for waiting in waiting::list(state) {
+        let mut given: Vec<Waiting> = plans
+            .iter()
+            .filter(|(_, plan)| plan.approval == Approval::Given && !self.dues.has_begun(&plan.id))
+            .filter_map(|(path, _)| waiting::at(path))
+            .collect();
+        given.sort_by_key(|waiting| waiting.plan.created_at);
+        for waiting in given {
             if waiting.approval == Approval::Given && self.dues.begin(&waiting.plan.id) {
                 self.give(Job::Apply(Box::new(waiting)));
             }
@@ -104,8 +116,21 @@ impl Ticker<'_> {
     /// No limit outlives its time, whoever set it.
     pub(super) fn lift_overdue(&mut self) {
         let context = self.base.context(&["watch"]);
-        let tell = |event| self.recorder.event(event, Severity::Info);
+        let over = RefCell::new(Vec::new());
+        let tell = |event: Event| {
+            if event.kind == "unthrottled" {
+                over.borrow_mut().push((event.cache.clone(), event.message.clone()));
+            }
+            self.recorder.event(event, Severity::Info);
+        };
         throttles::lift_overdue(&context, &tell);
-        self.base.live.know().throttles = throttles::in_force(&context);
+        let mut known = self.base.live.know();
+        for (cache, what) in over.into_inner() {
+            // Who was told of the limit is told of its end.
+            known.board.note(&cache.unwrap_or_default(), Some(what), Vec::new());
+        }
+        known.throttles = throttles::in_force(&context);
+        drop(known);
+        self.lift_at = throttles::next_end(&context);
     }
 }

@@ -1,14 +1,18 @@
 //! The thread that works: one job after the other, so that two never get in each other's way.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use larder_core::{CacheKind, Severity};
-use larder_engine::download;
+use larder_engine::report::{By, DuReport, StatusReport};
 use larder_engine::status::status;
 use larder_engine::trigger::Trigger;
 use larder_engine::verify::{self, Wanted};
+use larder_engine::{download, du};
 
+use super::apart::apart;
 use super::base::Base;
 use super::cleaning::{Run, Told};
 use super::judging;
@@ -17,6 +21,12 @@ use super::respond::{self, Sick};
 use crate::exit::CliError;
 use crate::waiting::Waiting;
 use crate::{bridge, verified_file};
+
+/// What a scan works out of where the bytes are: what a plain walk tells.
+pub(crate) const DU_BY: [By; 2] = [By::Kind, By::Age];
+
+/// Where the bytes are, by each of these.
+type Usage = BTreeMap<&'static str, DuReport>;
 
 /// Jobs that may wait.
 pub(crate) const QUEUE: usize = 64;
@@ -55,6 +65,16 @@ impl Job {
             Self::Foresee => "trend",
         }
     }
+
+    /// Each Redis whose keys it may look up.
+    fn works_on(&self) -> Vec<String> {
+        match self {
+            Self::PruneRedis { cache, .. } => vec![cache.clone()],
+            Self::Respond(sick) => vec![sick.cache.clone()],
+            Self::Apply(waiting) if !waiting.plan.keys.is_empty() => waiting.caches(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What came of a job.
@@ -64,6 +84,8 @@ pub(crate) enum Done {
     Told(Told),
     /// Something that was done or found out about an alert.
     Noted { cache: String, done: Option<String>, details: Vec<String> },
+    /// What was found out about an alert before, as it is now.
+    LookedAgain { cache: String, details: Vec<String> },
     /// A plan could not be applied yet, and is to be tried again.
     Deferred(String),
     /// The job is over.
@@ -114,12 +136,18 @@ impl<'a> Worker<'a> {
     fn job(&self, job: Job) {
         let trace = new_trace();
         let run = Run { base: self.base, recorder: self.recorder, trace: &trace };
+        let context = self.base.context(&["watch"]);
+        self.base.own.during(&context, &job.works_on(), || self.do_it(job, &run));
+    }
+
+    fn do_it(&self, job: Job, run: &Run<'_>) {
+        let trace = run.trace;
         let changes = matches!(job, Job::Prune { .. } | Job::Apply(_));
         let told = match job {
-            Job::Scan => return self.scan(&trace),
+            Job::Scan => return self.scan(trace),
             Job::Foresee => return judging::foresee(self.base),
-            Job::Verify { trigger } => return self.verify(&trigger, &trace),
-            Job::Download { trigger } => return self.download(&trigger, &trace),
+            Job::Verify { trigger } => return self.verify(&trigger, trace),
+            Job::Download { trigger } => return self.download(&trigger, trace),
             Job::Prune { caches, trigger } => run.prune(&caches, &trigger),
             Job::PruneRedis { cache, trigger } => run.prune_redis(&cache, &trigger),
             Job::Apply(waiting) => {
@@ -131,13 +159,18 @@ impl<'a> Worker<'a> {
             }
             Job::Respond(sick) => {
                 let cache = sick.cache.clone();
-                let found = respond::respond(&run, &sick);
-                return self.tell(Done::Noted { cache, done: found.done, details: found.details });
+                let found = respond::respond(run, &sick);
+                let (done, details) = (found.done, found.details);
+                return self.tell(if sick.again && done.is_none() {
+                    Done::LookedAgain { cache, details }
+                } else {
+                    Done::Noted { cache, done, details }
+                });
             }
         };
         if changes && !told.is_empty() {
             // What could go and what is wrong is another now.
-            self.scan(&trace);
+            self.scan(trace);
         }
         for told in told {
             self.tell(Done::Told(told));
@@ -145,19 +178,34 @@ impl<'a> Worker<'a> {
     }
 
     fn scan(&self, trace: &str) {
-        let context = self.base.context(&["status"]);
-        let report = bridge::world(&context).and_then(|world| {
-            let mut report = status(&world, &bridge::config(&context), &context.meter)?;
-            verified_file::recall(context.settings().state.as_deref(), &world, &mut report);
-            Ok(report)
-        });
-        match report {
-            Ok(report) => self.base.live.know().report = Some(std::sync::Arc::new(report)),
-            Err(error) => {
-                let step = Step::new("scan-failed", trace, error.what).bad(Severity::Warning);
+        let found = apart(|| self.look());
+        match found.unwrap_or_else(|| Err("it broke off by a defect of larder".to_owned())) {
+            Ok((report, du)) => {
+                let du = du.into_iter().map(|(by, report)| (by, Arc::new(report))).collect();
+                let mut known = self.base.live.know();
+                (known.report, known.du) = (Some(Arc::new(report)), du);
+            }
+            Err(why) => {
+                let step = Step::new("scan-failed", trace, why).bad(Severity::Warning);
                 self.recorder.say(step);
             }
         }
+    }
+
+    /// What could go and what is wrong, and where the bytes are; else why that cannot be told.
+    fn look(&self) -> Result<(StatusReport, Usage), String> {
+        let context = self.base.context(&["status"]);
+        let found = bridge::world(&context).and_then(|world| {
+            let mut report = status(&world, &bridge::config(&context), &context.meter)?;
+            verified_file::recall(context.settings().state.as_deref(), &world, &mut report);
+            let mut usage = Usage::new();
+            for by in DU_BY {
+                let caches = du::settle(&[], by).unwrap_or_default();
+                usage.insert(by.name(), du::du(&world, &caches, by, None, &context.meter)?);
+            }
+            Ok((report, usage))
+        });
+        found.map_err(|error| error.what)
     }
 
     fn download(&self, trigger: &Trigger, trace: &str) {

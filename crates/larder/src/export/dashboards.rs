@@ -218,6 +218,7 @@ fn work() -> Vec<Sized> {
 
 fn itself() -> Vec<Sized> {
     let of = |metric: &str| format!("{metric}{{{HERE}}}");
+    let ago = |metric: &str| format!("time() - {metric}{{{HERE}}}");
     let an_hour = |counter: &str| format!("increase({counter}{{{HERE}}}[1h])");
     let sum = |expr: &str| format!("sum({expr})");
     let bad = Look { unit: "short", limits: Some((1.0, 2.0)) };
@@ -268,6 +269,20 @@ fn itself() -> Vec<Sized> {
                 "How long a measurement takes",
                 "The last one of each cache.",
                 &[(&of("larder_cache_sample_duration_seconds"), "{{cache}} {{instance}}")],
+                "s",
+            ),
+        ),
+        sized(
+            24,
+            6,
+            lines(
+                "How old is what is shown",
+                "Since the last full scan, the last forecast, and the last count of go commands.",
+                &[
+                    (&ago("larder_last_scan_timestamp_seconds"), "scan: {{instance}}"),
+                    (&ago("larder_last_trend_timestamp_seconds"), "forecast: {{instance}}"),
+                    (&ago("larder_tasks_last_count_timestamp_seconds"), "tasks: {{instance}}"),
+                ],
                 "s",
             ),
         ),

@@ -172,6 +172,7 @@ fn manifests_keep_what_they_promise() {
                 home.write("password", "x");
                 home.write("config.toml", settings);
                 home.run(&["--config", "config.toml", "config", "check"]).ends(0);
+                assert!(settings.contains("[schedule]"), "a daemon has a rhythm: {settings}");
             }
         }
     }

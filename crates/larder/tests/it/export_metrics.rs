@@ -1,5 +1,5 @@
-//! A Prometheus that scrapes: the metrics that larder's exporter has, served from a file, or a
-//! larder that runs.
+//! A Prometheus that scrapes: a file of metrics that is served as larder would, or a larder that
+//! runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -107,12 +107,17 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// `rules` is the folder that `larder export rules` wrote; `target` is `HOST:PORT`.
     pub(crate) fn start(rules: &Path, target: &str) -> Self {
+        Self::start_with(rules, target, "")
+    }
+
+    /// The same with more lines of how it scrapes.
+    pub(crate) fn start_with(rules: &Path, target: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = format!(
             "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\n\
              rule_files: [\"{0}/alerts/*.yaml\", \"{0}/rules/*.yaml\"]\n\
              scrape_configs:\n  - job_name: larder\n    static_configs:\n      - targets: \
-             [\"{target}\"]\n",
+             [\"{target}\"]\n{more}",
             rules.display()
         );
         std::fs::write(dir.path().join("prometheus.yaml"), settings).unwrap();
@@ -152,6 +157,14 @@ impl Prometheus {
             Some(rows) => Ok(rows.clone()),
             None => Err(answer["error"].to_string()),
         }
+    }
+
+    /// Every rule that it loaded, as it tells them.
+    pub(crate) fn rules(&self) -> Vec<Value> {
+        let (_, body) = get(self.port, "/api/v1/rules").unwrap();
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let groups = answer["data"]["groups"].as_array().unwrap().iter();
+        groups.flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
     }
 
     /// Those of the queries that have no data in time.
