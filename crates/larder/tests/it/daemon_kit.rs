@@ -191,11 +191,6 @@ impl Daemon {
         assert!(Command::new("kill").args([name, pid]).status().unwrap().success());
     }
 
-    /// Whether it ended.
-    pub(crate) fn ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
     /// Asks it to stop, and waits for it.
     #[track_caller]
     pub(crate) fn stop(self) -> Ended {
