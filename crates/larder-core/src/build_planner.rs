@@ -67,6 +67,8 @@ pub enum Shield {
     LiveBuild,
     /// `--max-size` is not met by this much: all that is left was used too recently.
     CapNotMet(Allocated),
+    /// `--max-size` is not met by this much: the folders of an empty cache take more.
+    CapTooSmall(Allocated),
 }
 
 impl Shield {
@@ -76,6 +78,9 @@ impl Shield {
             Self::Recent(protect) => format!("used within the last {}", Typed(*protect)),
             Self::LiveBuild => "used since a build that is still running began".to_owned(),
             Self::CapNotMet(_) => "over the size, but used too recently to go".to_owned(),
+            Self::CapTooSmall(_) => {
+                "the folders of an empty cache take more than the size".to_owned()
+            }
         }
     }
 }
@@ -317,11 +322,16 @@ impl<'a> Planner<'a> {
             self.choose(place, used, Why::Cap);
             left = left - self.chosen[before].size.allocated;
         }
+        let empty = self.inventory.overhead.allocated;
         (left > cap).then(|| {
             let over = left - cap;
             let protected = rest.iter().filter(|(used, _)| *used >= protected_from);
             Shielded {
-                shield: Shield::CapNotMet(over),
+                shield: if empty > cap {
+                    Shield::CapTooSmall(over)
+                } else {
+                    Shield::CapNotMet(over)
+                },
                 entries: protected.count() as u64,
                 size: Size { allocated: over, ..Size::default() },
             }

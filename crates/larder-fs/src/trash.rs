@@ -177,7 +177,7 @@ impl Trash {
     }
 
     /// Makes an entry for things of `cache_root` and writes down what will be moved. One id may be
-    /// used for two roots.
+    /// used for two roots, and again for what a run that was cut short has left.
     pub fn create(
         &self,
         id: &str,

@@ -191,7 +191,7 @@ pub(crate) fn create_in(
     let failed = |source| TrashError::Io { path: home.path().join(id), source };
     let root_path = std::fs::canonicalize(cache_root).map_err(failed)?;
     let root = Dir::open_root(&root_path).map_err(failed)?;
-    let name = free_name(home, id, &root_path).map_err(failed)?;
+    let name = free_name(home, id).map_err(failed)?;
     begin(home, &name, id, root, what).map_err(failed)
 }
 
@@ -227,17 +227,13 @@ fn begin(home: &Dir, name: &OsStr, id: &str, root: Dir, what: &Manifest) -> io::
     })
 }
 
-/// `ID`, or `ID-N` where another root's entry has that.
-fn free_name(home: &Dir, id: &str, root: &Path) -> io::Result<OsString> {
+/// `ID`, or `ID-N` where there is such an entry: of another root, or of this one by a run that was
+/// cut short and is finished now. All of them come back together.
+fn free_name(home: &Dir, id: &str) -> io::Result<OsString> {
     for part in 1_u32.. {
         let name = if part == 1 { id.to_owned() } else { format!("{id}-{part}") };
-        let Some(_) = home.look(name.as_ref())? else { return Ok(name.into()) };
-        let of_this_root = home
-            .open_dir(name.as_ref())
-            .and_then(|folder| Header::read(&folder))
-            .is_ok_and(|header| header.root().as_deref() == Some(root));
-        if of_this_root {
-            break;
+        if home.look(name.as_ref())?.is_none() {
+            return Ok(name.into());
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())

@@ -48,7 +48,11 @@ impl Trash {
         let mut found = false;
         for home in self.open_homes()? {
             let _changing = self.lock(&home)?;
-            for name in folders(home.path()).into_iter().filter(|name| id_of(name) == id) {
+            let mut names = folders(home.path());
+            names.retain(|name| id_of(name) == id);
+            // The first one has seen the times of folders before any of them changed those.
+            names.sort_by_key(|name| std::cmp::Reverse((name.len(), name.clone())));
+            for name in names {
                 let Ok(folder) = home.open_dir(&name) else { continue };
                 let Ok(mut header) = Header::read(&folder) else { continue };
                 if header.stage == Stage::Emptying {

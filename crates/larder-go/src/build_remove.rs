@@ -13,7 +13,7 @@
 //!    microseconds, and a tool that is to open it has yet to be started.
 //! 4. `-a` goes, then the renamed `-d`. In this order a crash leaves no action whose output is
 //!    not there for longer than need be; a renamed output that is left is told by the scan and
-//!    removed by the next prune.
+//!    removed by the next prune, and by the same plan where that is applied again.
 //!
 //! What this cannot see: a use within the hour in which Go sets no mtime, which is why the caller
 //! gives a cutoff for running builds that lies an hour earlier; and a go command that has just
@@ -21,7 +21,7 @@
 //! Go's own trim has the same gap. An action that came to name the output since the plan is not
 //! looked for: Go looked at the output then, so step 1 or 3 sees it, or its use is a plain miss.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -174,11 +174,31 @@ impl<'a> Remover<'a> {
         match rules.judge(output.look()?.as_ref(), true) {
             Verdict::Goes => self.remove_output(action.as_ref(), &output, &rules),
             Verdict::Stays(why) => Ok(Fate::Skipped(why)),
-            Verdict::Absent => match action {
-                Some(action) => self.dispose(&action, action.name()).map(Fate::Gone),
-                None => Ok(Fate::Skipped(GONE)),
-            },
+            Verdict::Absent => self.finish_entry(action.as_ref(), &output, &rules),
         }
+    }
+
+    /// An entry whose output is not there, or has been renamed by a removal that was cut short.
+    fn finish_entry(
+        &self,
+        action: Option<&EntryFile<'_>>,
+        output: &EntryFile<'_>,
+        rules: &Rules,
+    ) -> Result<Fate, RemoveError> {
+        let staged = output.staged();
+        let begun = output.dir.look(&staged).map_err(|source| output.error(source))?;
+        let begun = matches!(rules.judge(begun.as_ref(), true), Verdict::Goes);
+        if action.is_none() && !begun {
+            return Ok(Fate::Skipped(GONE));
+        }
+        let mut size = Size::default();
+        if let Some(action) = action {
+            size += self.dispose(action, action.name())?;
+        }
+        if begun {
+            size += self.dispose(output, &staged)?;
+        }
+        Ok(Fate::Gone(size))
     }
 
     /// Steps 2 to 4.
@@ -188,8 +208,7 @@ impl<'a> Remover<'a> {
         output: &EntryFile<'_>,
         rules: &Rules,
     ) -> Result<Fate, RemoveError> {
-        let mut staged = output.name().to_owned();
-        staged.push(STAGED);
+        let staged = output.staged();
         match output.dir.rename(output.name(), output.dir, &staged) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Fate::Skipped(GONE));
@@ -361,6 +380,13 @@ impl EntryFile<'_> {
     fn name(&self) -> &OsStr {
         // It is made from an ID, so there is a name.
         self.rel.file_name().unwrap_or_default()
+    }
+
+    /// Its name from step 2 on.
+    fn staged(&self) -> OsString {
+        let mut staged = self.name().to_owned();
+        staged.push(STAGED);
+        staged
     }
 
     fn look(&self) -> Result<Option<Meta>, RemoveError> {

@@ -21,6 +21,13 @@ pub static KEYS: &[Key] = &[
     key("schedule", "verify", Kind::Cron, Off, "When caches are verified, in local time"),
     key(
         "schedule",
+        "download",
+        Kind::Cron,
+        Off,
+        "When what the roots need is fetched ahead, in local time",
+    ),
+    key(
+        "schedule",
         "sample",
         Kind::Duration,
         Text("15s"),
@@ -160,6 +167,8 @@ pub struct ScheduleSettings {
     pub prune: Option<Cron>,
     /// `verify`
     pub verify: Option<Cron>,
+    /// `download`
+    pub download: Option<Cron>,
     /// `sample`
     pub sample: Duration,
     /// `scan`
@@ -236,6 +245,7 @@ pub(crate) fn typed(values: &Values<'_>) -> (DaemonSettings, Vec<String>) {
     let schedule = ScheduleSettings {
         prune: cron("schedule.prune"),
         verify: cron("schedule.verify"),
+        download: cron("schedule.download"),
         sample: seconds("schedule.sample", 15).max(Duration::from_secs(1)),
         scan: seconds("schedule.scan", 600).max(Duration::from_secs(1)),
         make_up: values.word("schedule.missed") != "skip",

@@ -41,6 +41,11 @@ fn folder(state: &Path) -> PathBuf {
     state.join("plans")
 }
 
+/// Whether a file lies where plans wait.
+pub(crate) fn is_in(state: &Path, path: &Path) -> bool {
+    path.parent() == Some(&folder(state))
+}
+
 /// Writes a plan there, in place of those that ask for the same and were not approved.
 pub(crate) fn put(state: &Path, plan: &Plan) -> Result<PathBuf, CliError> {
     let folder = folder(state);
@@ -48,7 +53,8 @@ pub(crate) fn put(state: &Path, plan: &Plan) -> Result<PathBuf, CliError> {
         .map_err(|error| CliError::io("make the folder", &folder, &error))?;
     for old in list(state).iter().filter(|old| old.plan.request == plan.request) {
         if old.approval != Approval::Given {
-            forget(&old.path);
+            // A file that stays is refused as stale when its time is over.
+            let _ = forget(&old.path);
         }
     }
     let path = folder.join(format!("{}.json", plan.id));
@@ -122,9 +128,8 @@ pub(crate) fn at(path: &Path) -> Option<Waiting> {
 }
 
 /// Takes a plan away, once it was applied or lost its meaning.
-pub(crate) fn forget(path: &Path) {
-    // A file that stays is refused as stale when its time is over.
-    let _ = larder_fs::forget_file(path);
+pub(crate) fn forget(path: &Path) -> std::io::Result<()> {
+    larder_fs::forget_file(path)
 }
 
 /// The file that is meant: a path, or the beginning of the id of a plan that waits.

@@ -163,9 +163,11 @@ proptest! {
         let going: Allocated = selection.chosen.iter().map(|c| c.size.allocated).sum();
         let left = inventory.size().allocated - going;
         let said = selection.kept.iter().find_map(|k| match k.shield {
-            Shield::CapNotMet(over) => Some(over),
+            Shield::CapNotMet(over) | Shield::CapTooSmall(over) => Some(over),
             _ => None,
         });
+        let too_small = selection.kept.iter().any(|k| matches!(k.shield, Shield::CapTooSmall(_)));
+        prop_assert_eq!(too_small, inventory.overhead.allocated > cap);
         prop_assert_eq!(said, (left > cap).then(|| left - cap));
         // The cap alone would have stopped before its last item.
         let by_cap: Vec<_> = selection.chosen.iter().filter(|c| c.why == Why::Cap).collect();

@@ -1,11 +1,12 @@
 //! One cleaning by itself: trigger → which environment → clean, or a plan that waits → record.
 //! Who is told of it is the caller's business; here is what there is to tell.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use larder_core::check::Approval;
 use larder_core::event::{CLEANED, FREED_BYTES, TOOK_MILLIS};
-use larder_core::{CacheKind, Outcome, Plan, Severity};
+use larder_core::{CacheKind, Outcome, Plan, RootKind, Severity};
 use larder_engine::cycle::{self, Options};
 use larder_engine::trigger::Trigger;
 use larder_engine::{Config, Profile, Request, Verb, Wishes, World, trash};
@@ -38,13 +39,8 @@ pub(crate) struct Told {
     pub command: Option<String>,
     /// What takes it back.
     pub undo: Option<String>,
-}
-
-impl Told {
-    /// Something that was done.
-    fn done(cache: &str, text: String, undo: Option<String>) -> Self {
-        Self { cache: cache.to_owned(), text, command: None, undo }
-    }
+    /// The run that it belongs to.
+    pub trace: String,
 }
 
 impl Run<'_> {
@@ -54,6 +50,12 @@ impl Run<'_> {
 
     fn step<'s>(&'s self, kind: &'s str, message: impl Into<String>) -> Step<'s> {
         Step::new(kind, self.trace, message)
+    }
+
+    /// Something that was done.
+    fn told(&self, cache: &str, text: String, undo: Option<String>) -> Told {
+        let trace = self.trace.to_owned();
+        Told { cache: cache.to_owned(), text, command: None, undo, trace }
     }
 
     /// Prunes caches of Go's by the settings' policy, or plans it.
@@ -139,7 +141,7 @@ impl Run<'_> {
         let cache = plan.items.first().map(|item| item.cache.name().to_owned());
         let cache = cache.or_else(|| plan.keys.first().map(|item| item.cache.clone()));
         let command = Some(format!("larder approve {}", plan.id));
-        Ok(vec![Told { cache: cache.unwrap_or_default(), text, command, undo: None }])
+        Ok(vec![Told { command, ..self.told(&cache.unwrap_or_default(), text, None) }])
     }
 
     /// Records what went from each cache.
@@ -175,7 +177,7 @@ impl Run<'_> {
             let freed = if outcome.trash_id.is_some() { 0 } else { bytes };
             known.cleaned(cache.name(), freed, failed, at, outcome.duration);
             let undo = outcome.trash_id.as_ref().map(|id| format!("larder trash restore {id}"));
-            told.push(Told::done(cache.name(), text, undo));
+            told.push(self.told(cache.name(), text, undo));
         }
         for failed in &outcome.failed {
             let message = format!("{}: {}", failed.subject, failed.error);
@@ -242,7 +244,7 @@ impl Run<'_> {
             let cache = event.cache.clone().unwrap_or_default();
             let freed = event.get(FREED_BYTES).and_then(|text| text.parse().ok()).unwrap_or(0);
             let undo = event.get("trash_id").map(|id| format!("larder trash restore {id}"));
-            told.push(Told::done(&cache, event.message.clone(), undo));
+            told.push(self.told(&cache, event.message.clone(), undo));
             let mut known = self.base.live.know();
             known.cleaned(&cache, freed, false, event.at, worked.took);
             drop(known);
@@ -261,8 +263,8 @@ impl Run<'_> {
         Ok(told)
     }
 
-    /// Applies a plan that was approved.
-    pub(crate) fn apply(&self, waiting: Waiting) -> Vec<Told> {
+    /// Applies a plan that was approved; `None` where it had to wait, and is to be tried again.
+    pub(crate) fn apply(&self, waiting: Waiting) -> Option<Vec<Told>> {
         let id = waiting.plan.id.clone();
         let words = ["apply", id.as_str()];
         let context = self.base.context(&words);
@@ -276,11 +278,17 @@ impl Run<'_> {
             self.apply_keys(&context, waiting.plan, Some(&waiting.file))
         };
         let busy = done.as_ref().is_err_and(|e| matches!(e.exit, Exit::Busy | Exit::Interrupted));
+        let told = done.unwrap_or_else(|error| self.failed(&words.join(" "), &names, &error));
         // What only had to wait is tried again; all else is done with.
-        if !busy {
-            waiting::forget(&waiting.path);
+        if busy {
+            return None;
         }
-        done.unwrap_or_else(|error| self.failed(&words.join(" "), &names, &error))
+        if let Err(error) = waiting::forget(&waiting.path) {
+            let path = waiting.path.display();
+            let message = format!("it was applied, and {path} cannot be removed: {error}");
+            self.say(self.step("plan-stays", message).plan(&id).bad(Severity::Warning));
+        }
+        Some(told)
     }
 
     fn apply_files(
@@ -305,10 +313,11 @@ impl Run<'_> {
         let limit = context.settings().daemon.watch.wait_for_builds;
         let begun = std::time::Instant::now();
         let mut said = false;
+        // A plan may name a hundred thousand things of one root, and a look is at every process.
+        let roots: BTreeSet<RootKind> = caches.iter().map(|cache| cache.root()).collect();
         while begun.elapsed() < limit && !context.meter.stopped() {
             let Ok(world) = bridge::world(context) else { return };
-            let roots = caches.iter().map(|cache| cache.root());
-            let builds: Vec<_> = roots.flat_map(|root| world.builds(root)).collect();
+            let builds: Vec<_> = roots.iter().flat_map(|root| world.builds(*root)).collect();
             let Some(build) = builds.first() else { return };
             if !said {
                 let message = format!("waits for {} (pid {})", build.command, build.pid);

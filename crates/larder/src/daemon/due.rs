@@ -14,6 +14,7 @@ use super::record::Recorder;
 pub(crate) struct Dues {
     prune: Option<Due>,
     verify: Option<Due>,
+    download: Option<Due>,
     /// Plans that were handed out to be applied.
     begun: BTreeSet<String>,
 }
@@ -39,6 +40,7 @@ impl Dues {
         Self {
             prune: due("prune", schedule.prune),
             verify: due("verify", schedule.verify),
+            download: due("download", schedule.download),
             begun: BTreeSet::new(),
         }
     }
@@ -53,6 +55,11 @@ impl Dues {
         take(&mut self.verify, "verify", now, recorder)
     }
 
+    /// Whether what the roots need is to be fetched now.
+    pub(crate) fn download(&mut self, now: Time, recorder: &Recorder<'_>) -> bool {
+        take(&mut self.download, "download", now, recorder)
+    }
+
     /// Whether a plan was not handed out yet; it is from now on.
     pub(crate) fn begin(&mut self, id: &str) -> bool {
         self.begun.insert(id.to_owned())
@@ -63,10 +70,10 @@ impl Dues {
         self.begun.contains(id)
     }
 
-    /// Nothing is being worked at: a plan that still waits had to wait for another larder, and is
-    /// handed out again.
-    pub(crate) fn rest(&mut self) {
-        self.begun.clear();
+    /// A plan had to wait for another larder, and is handed out again. No other is: one whose file
+    /// cannot be removed would be applied without end.
+    pub(crate) fn again(&mut self, id: &str) {
+        self.begun.remove(id);
     }
 
     /// The same dues by new settings; what was handed out stays handed out.

@@ -266,7 +266,7 @@ fn unusual(recorder: &Recorder<'_>, sample: &Sample, now: Time) -> Vec<String> {
 /// What was done, or waits, as a notice.
 pub(crate) fn report(told: Told, host: &str, now: Time) -> Notice {
     let name = if told.command.is_some() { "PlanWaits" } else { "CacheCleaned" };
-    let Told { cache, text, command, undo } = told;
+    let Told { cache, text, command, undo, trace: _ } = told;
     let alert = Alert {
         name: name.to_owned(),
         cache: cache.clone(),

@@ -162,7 +162,8 @@ impl Records {
         let (receiver, occasion) = (&delivery.receiver, delivery.occasion.name());
         let message = format!("{receiver} {was} ({occasion}){why}");
         let cache = delivery.alerts.first().map(|(_, cache)| cache.clone());
-        let mut step = Step::new(kind, &delivery.notice, message)
+        let trace = recorder.trace_of(&delivery.notice);
+        let mut step = Step::new(kind, &trace, message)
             .bad(severity)
             .with("receiver", &delivery.receiver)
             .with("notice", &delivery.notice)

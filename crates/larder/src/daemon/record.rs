@@ -1,8 +1,9 @@
 //! What happened, told to everybody who wants to know: the history, the log, listeners on HTTP.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use larder_core::{Event, Sample, Severity};
 use larder_history::{History, KeptEvent, Limits};
@@ -12,10 +13,14 @@ use super::base::Base;
 use super::log::Log;
 use crate::exit::{CliError, Exit};
 use crate::history_open;
+use crate::settings_history::HistoryKind;
 use crate::wire_events::WireEvent;
 
 /// Events that listeners who come back can still get.
 const KEPT: usize = 1000;
+
+/// Notices whose run is known, for when it is heard what became of them.
+const FOLLOWED: usize = 1000;
 
 /// Where it all goes.
 pub(crate) struct Recorder<'a> {
@@ -27,6 +32,7 @@ pub(crate) struct Recorder<'a> {
     host: String,
     count: Arc<AtomicU64>,
     last_id: AtomicU64,
+    followed: Mutex<VecDeque<(String, String)>>,
 }
 
 /// What happened.
@@ -112,6 +118,7 @@ impl<'a> Recorder<'a> {
             host: larder_engine::keys::host(),
             count: Arc::default(),
             last_id: AtomicU64::new(newest),
+            followed: Mutex::default(),
         })
     }
 
@@ -171,9 +178,25 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Keeps samples.
+    /// Keeps samples, where they are kept here: a Prometheus keeps its own.
     pub(crate) fn samples(&self, samples: Vec<Sample>) {
-        self.history.record(samples);
+        if self.base.settings().history.kind == HistoryKind::Local {
+            self.history.record(samples);
+        }
+    }
+
+    /// A notice belongs to a run: what becomes of it is told under the run's trace.
+    pub(crate) fn follow(&self, notice: &str, trace: &str) {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.truncate(FOLLOWED - 1);
+        followed.push_front((notice.to_owned(), trace.to_owned()));
+    }
+
+    /// The trace of the run that a notice belongs to; of one from before a restart its own id.
+    pub(crate) fn trace_of(&self, notice: &str) -> String {
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = followed.iter().find(|(id, _)| id == notice);
+        found.map_or(notice, |(_, trace)| trace).to_owned()
     }
 
     /// Something happened.

@@ -1,7 +1,7 @@
 //! The thread that ticks: measure, judge, tell, and hand out work that is due.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::time::{Duration, Instant};
 
 use larder_core::{Notice, Severity, Time};
@@ -24,12 +24,15 @@ use super::work::{Done, Job};
 use super::{board_file, hooks};
 use crate::bridge;
 use crate::exit::{CliError, Exit};
+use crate::settings_history::HistoryKind;
 use crate::waiting::Seen;
 
 /// How long a round waits for the answers of servers.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// systemd hears at least so often that it lives.
+const ALIVE: Duration = Duration::from_secs(5);
 /// How long receivers are given when it stops.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Whether it answers over HTTP, and where in place of the settings' address.
@@ -58,6 +61,8 @@ pub(crate) struct Ticker<'a> {
     resent: Option<Instant>,
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
+    /// When systemd last heard of it.
+    lived: Option<Instant>,
     waiting_jobs: usize,
 }
 
@@ -90,6 +95,7 @@ impl<'a> Ticker<'a> {
             resent: None,
             scanned: None,
             foreseen: None,
+            lived: None,
             waiting_jobs: 0,
         })
     }
@@ -109,6 +115,7 @@ impl<'a> Ticker<'a> {
         self.apply_approved();
         self.prune_all(&trigger);
         self.until_idle();
+        self.leave_no_wish();
         self.measure(patience)?;
         self.judge();
         self.until_idle();
@@ -124,6 +131,23 @@ impl<'a> Ticker<'a> {
             (false, true) => Exit::Partly,
             (false, false) => Exit::Done,
         })
+    }
+
+    /// What other single runs wished meanwhile, who were told that it is done here. Rounds are
+    /// bounded; what is wished later still waits for the next run.
+    fn leave_no_wish(&mut self) {
+        const ROUNDS: usize = 10;
+        let Some(state) = self.base.settings().state else { return };
+        for _ in 0..ROUNDS {
+            let names = hooks::taken(&state);
+            if names.is_empty() || self.base.meter.stopped() {
+                return;
+            }
+            for name in names {
+                self.prune_all(&Trigger::Hook(name));
+            }
+            self.until_idle();
+        }
     }
 
     /// Until it is stopped.
@@ -147,9 +171,7 @@ impl<'a> Ticker<'a> {
                 self.reload(&mut reload);
             }
             self.tick()?;
-            if self.base.live.know().ready.is_some() {
-                systemd::alive();
-            }
+            self.live_on();
             let every = self.base.settings().daemon.schedule.sample;
             self.wait_until(begun + every);
         }
@@ -181,9 +203,8 @@ impl<'a> Ticker<'a> {
             self.sampler.forget();
             self.give(Job::Scan);
         }
-        if over(self.foreseen, RESEND) {
+        if over(self.foreseen, RESEND) && self.foresee() {
             self.foreseen = Some(now);
-            judging::foresee(self.base);
         }
         self.take_results();
         self.judge();
@@ -197,6 +218,20 @@ impl<'a> Ticker<'a> {
         self.notifier.record(self.recorder);
         self.base.live.know().notified = self.notifier.counts();
         Ok(())
+    }
+
+    /// Works out how each cache grows. Another server is asked by the thread that works, once it
+    /// has nothing else to do: one that hangs holds up no measuring. Whether it is done, or will be.
+    fn foresee(&mut self) -> bool {
+        if self.base.settings().history.kind != HistoryKind::Prometheus {
+            judging::foresee(self.base);
+            return true;
+        }
+        let idle = self.waiting_jobs == 0;
+        if idle {
+            self.give(Job::Foresee);
+        }
+        idle
     }
 
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
@@ -262,6 +297,7 @@ impl<'a> Ticker<'a> {
         }
         let sick: Vec<Sick> = tellings.iter().filter_map(|t| self.sick(t, now)).collect();
         for notice in alerts::notices(tellings, self.recorder.host(), now) {
+            self.recorder.follow(&notice.id, &trace);
             self.notifier.send(&notice);
         }
         for sick in sick {
@@ -332,8 +368,13 @@ impl<'a> Ticker<'a> {
     }
 
     fn take_results(&mut self) {
-        while let Ok(done) = self.results.try_recv() {
+        let (all, works) = drain(&self.results);
+        for done in all {
             self.take(done);
+        }
+        if !works {
+            // It ended by a defect, which is told when it is joined.
+            self.base.meter.stop();
         }
     }
 
@@ -348,19 +389,18 @@ impl<'a> Ticker<'a> {
             Done::LookedAgain { cache, details } => {
                 self.base.live.know().board.look_again(&cache, details);
             }
-            Done::Ended => {
-                self.waiting_jobs = self.waiting_jobs.saturating_sub(1);
-                if self.waiting_jobs == 0 {
-                    self.dues.rest();
-                }
-            }
+            Done::Deferred(id) => self.dues.again(&id),
+            Done::Ended => self.waiting_jobs = self.waiting_jobs.saturating_sub(1),
         }
     }
 
     /// Tells everybody what was done, or what waits for somebody.
     fn report(&self, told: Told) {
         let now = larder_fs::now();
-        self.notifier.send(&judging::report(told, self.recorder.host(), now));
+        let trace = told.trace.clone();
+        let notice = judging::report(told, self.recorder.host(), now);
+        self.recorder.follow(&notice.id, &trace);
+        self.notifier.send(&notice);
     }
 
     /// Waits until all that was handed out is done.
@@ -381,12 +421,23 @@ impl<'a> Ticker<'a> {
                 return;
             }
             self.base.live.wait(left.min(Duration::from_millis(250)));
+            if self.lived.is_none_or(|at| at.elapsed() >= ALIVE) {
+                self.live_on();
+            }
             let before = self.waiting_jobs;
             self.take_results();
             if self.waiting_jobs < before {
                 // What was found out is told at once, not at the next measurement.
                 self.judge();
             }
+        }
+    }
+
+    /// Tells systemd that it lives, however long it is to the next measurement.
+    fn live_on(&mut self) {
+        if self.base.live.know().ready.is_some() {
+            self.lived = Some(Instant::now());
+            systemd::alive();
         }
     }
 
@@ -415,5 +466,34 @@ impl<'a> Ticker<'a> {
         let step = Step::new("settings-bad", trace, what.clone()).bad(Severity::Warning);
         self.recorder.say(step);
         self.bad_settings = Some(what);
+    }
+}
+
+/// What came of jobs, and whether somebody still works.
+fn drain(results: &Receiver<Done>) -> (Vec<Done>, bool) {
+    let mut all = Vec::new();
+    loop {
+        match results.try_recv() {
+            Ok(done) => all.push(done),
+            Err(error) => return (all, error == TryRecvError::Empty),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
+        let (tell, results) = mpsc::channel();
+        tell.send(Done::Ended).unwrap();
+        assert!(matches!(drain(&results), (all, true) if all.len() == 1));
+        assert!(matches!(drain(&results), (all, true) if all.is_empty()));
+        tell.send(Done::Ended).unwrap();
+        drop(tell);
+        assert!(matches!(drain(&results), (all, false) if all.len() == 1));
     }
 }

@@ -40,6 +40,9 @@ impl Ticker<'_> {
         if self.dues.verify(now, self.recorder) {
             self.give(Job::Verify { trigger: Trigger::Schedule });
         }
+        if self.dues.download(now, self.recorder) {
+            self.give(Job::Download { trigger: Trigger::Schedule });
+        }
         let watch = &settings.daemon.watch;
         let restraint = Restraint { cool_down: watch.cool_down, per_day: watch.per_day };
         let samples: Vec<_> = self.base.live.know().samples.values().cloned().collect();

@@ -1,21 +1,24 @@
 //! The thread that works: one job after the other, so that two never get in each other's way.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use larder_core::{CacheKind, Severity};
-use larder_engine::du;
 use larder_engine::report::{By, DuReport, StatusReport};
 use larder_engine::status::status;
 use larder_engine::trigger::Trigger;
 use larder_engine::verify::{self, Wanted};
+use larder_engine::{download, du};
 
 use super::apart::apart;
 use super::base::Base;
 use super::cleaning::{Run, Told};
+use super::judging;
 use super::record::{Recorder, Step, new_trace};
 use super::respond::{self, Sick};
+use crate::exit::CliError;
 use crate::waiting::Waiting;
 use crate::{bridge, verified_file};
 
@@ -41,8 +44,12 @@ pub(crate) enum Job {
     Apply(Box<Waiting>),
     /// Hold every byte of Go's caches against what it should be.
     Verify { trigger: Trigger },
+    /// Fetch what the roots of the settings need.
+    Download { trigger: Trigger },
     /// Look into a sick Redis, and do what the settings allow.
     Respond(Box<Sick>),
+    /// Work out how each cache grows, from a server that may take its time.
+    Foresee,
 }
 
 impl Job {
@@ -53,7 +60,9 @@ impl Job {
             Self::Prune { .. } | Self::PruneRedis { .. } => "prune",
             Self::Apply(_) => "apply",
             Self::Verify { .. } => "verify",
+            Self::Download { .. } => "download",
             Self::Respond(_) => "respond",
+            Self::Foresee => "trend",
         }
     }
 }
@@ -67,6 +76,8 @@ pub(crate) enum Done {
     Noted { cache: String, done: Option<String>, details: Vec<String> },
     /// What was found out about an alert before, as it is now.
     LookedAgain { cache: String, details: Vec<String> },
+    /// A plan could not be applied yet, and is to be tried again.
+    Deferred(String),
     /// The job is over.
     Ended,
 }
@@ -118,10 +129,18 @@ impl<'a> Worker<'a> {
         let changes = matches!(job, Job::Prune { .. } | Job::Apply(_));
         let told = match job {
             Job::Scan => return self.scan(&trace),
+            Job::Foresee => return judging::foresee(self.base),
             Job::Verify { trigger } => return self.verify(&trigger, &trace),
+            Job::Download { trigger } => return self.download(&trigger, &trace),
             Job::Prune { caches, trigger } => run.prune(&caches, &trigger),
             Job::PruneRedis { cache, trigger } => run.prune_redis(&cache, &trigger),
-            Job::Apply(waiting) => run.apply(*waiting),
+            Job::Apply(waiting) => {
+                let id = waiting.plan.id.clone();
+                run.apply(*waiting).unwrap_or_else(|| {
+                    self.tell(Done::Deferred(id));
+                    Vec::new()
+                })
+            }
             Job::Respond(sick) => {
                 let cache = sick.cache.clone();
                 let found = respond::respond(&run, &sick);
@@ -171,6 +190,41 @@ impl<'a> Worker<'a> {
             Ok((report, usage))
         });
         found.map_err(|error| error.what)
+    }
+
+    fn download(&self, trigger: &Trigger, trace: &str) {
+        let context = self.base.context(&["download"]);
+        let message = format!("download by {}", trigger.name());
+        self.recorder.say(Step::new("triggered", trace, message).with("trigger", trigger.name()));
+        let roots = context.settings().roots.iter();
+        let roots: Result<Vec<PathBuf>, CliError> =
+            roots.map(|dir| bridge::folder("roots", dir)).collect();
+        let downloaded = roots.and_then(|roots| {
+            let (world, config) = (bridge::world(&context)?, bridge::config(&context));
+            let wanted = download::Wanted { roots, jobs: None };
+            Ok(download::run(&world, &config, &wanted, &context.meter)?)
+        });
+        let step = match downloaded {
+            Ok(report) => {
+                let failed = report.failed.len();
+                let first = report.failed.first();
+                let why = first.map(|first| format!(", {}: {}", first.subject, first.error));
+                let fetched = report.fetched().count();
+                let message =
+                    format!("{fetched} fetched, {failed} failed{}", why.unwrap_or_default());
+                let kind = if failed > 0 { "download-failed" } else { "downloaded" };
+                let severity = if failed > 0 { Severity::Warning } else { Severity::Info };
+                Step::new(kind, trace, message)
+                    .of(CacheKind::Mod.name())
+                    .bad(severity)
+                    .with("fetched", fetched)
+                    .with("failed", failed)
+                    .with("bytes", report.bytes)
+                    .with("took_millis", report.took.as_millis())
+            }
+            Err(error) => Step::new("download-failed", trace, error.what).bad(Severity::Warning),
+        };
+        self.recorder.say(step);
     }
 
     fn verify(&self, trigger: &Trigger, trace: &str) {

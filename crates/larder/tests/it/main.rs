@@ -57,6 +57,12 @@ mod flow_trend;
 mod flow_verify;
 #[cfg(unix)]
 mod flow_verify_mod;
+#[cfg(target_os = "linux")]
+mod flow_watch;
+#[cfg(target_os = "linux")]
+mod flow_watch_life;
+#[cfg(target_os = "linux")]
+mod flow_watch_production;
 mod help;
 #[cfg(unix)]
 mod pipelines;
