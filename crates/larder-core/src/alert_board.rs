@@ -10,6 +10,9 @@ use crate::alert::{Alert, Occasion};
 use crate::finding::Severity;
 use crate::time::Time;
 
+/// Nobody is told twice of one alert within this time.
+const SETTLE: Duration = Duration::from_secs(10);
+
 /// When an alert is raised and when it is over.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
@@ -107,6 +110,8 @@ pub struct Tracked {
     pub tellings: u32,
     /// Whether something was done or found out about it that nobody was told yet.
     pub news: bool,
+    /// Since when it is worse or better by a level than was told.
+    pub unsaid: Option<Time>,
 }
 
 /// All alerts of this machine.
@@ -137,8 +142,14 @@ impl Board {
                 None if one.verdict == Verdict::Bad => {
                     let phase = Phase::Pending { since: now };
                     let told = None;
-                    let mut new =
-                        Tracked { alert: one.alert, phase, told, tellings: 0, news: false };
+                    let mut new = Tracked {
+                        alert: one.alert,
+                        phase,
+                        told,
+                        tellings: 0,
+                        news: false,
+                        unsaid: None,
+                    };
                     new.alert.since = now;
                     new.ripen(thresholds, now);
                     self.tracked.push(new);
@@ -154,7 +165,7 @@ impl Board {
     }
 
     /// A cache that is no longer looked after has no alert.
-    pub fn retain(&mut self, known: impl Fn(&str) -> bool, now: Time) {
+    pub fn retain(&mut self, mut known: impl FnMut(&str) -> bool, now: Time) {
         for tracked in &mut self.tracked {
             if !known(&tracked.alert.cache) && tracked.phase != Phase::Over {
                 tracked.phase = Phase::Over;
@@ -216,6 +227,7 @@ impl Board {
 
 impl Tracked {
     fn step(&mut self, one: Judged, thresholds: &Thresholds, now: Time) {
+        self.not_ahead(now);
         let (since, before) = (self.alert.since, self.alert.score_before);
         let done = std::mem::take(&mut self.alert.done);
         let details = std::mem::take(&mut self.alert.details);
@@ -229,6 +241,8 @@ impl Tracked {
                 self.alert.severity = severity;
             }
         }
+        let other = self.told.is_some_and(|(_, told)| told != self.alert.severity);
+        self.unsaid = other.then(|| self.unsaid.unwrap_or(now));
         // What was done and found out stays with it for as long as it fires.
         (self.alert.done, self.alert.details) = (done, details);
         match (self.phase, one.verdict) {
@@ -252,6 +266,19 @@ impl Tracked {
         }
     }
 
+    /// What lies ahead was written before the clock was set back, and counts as now: or nothing
+    /// would be told until the clock is there again.
+    fn not_ahead(&mut self, now: Time) {
+        match &mut self.phase {
+            Phase::Pending { since } | Phase::Firing { good_since: Some(since) } => {
+                *since = (*since).min(now);
+            }
+            Phase::Firing { good_since: None } | Phase::Over => {}
+        }
+        self.told = self.told.map(|(at, severity)| (at.min(now), severity));
+        self.unsaid = self.unsaid.map(|since| since.min(now));
+    }
+
     fn ripen(&mut self, thresholds: &Thresholds, now: Time) {
         let Phase::Pending { since } = self.phase else { return };
         if now.since(since) >= thresholds.hold {
@@ -267,9 +294,7 @@ impl Tracked {
             // What is on its way back to good is neither raised nor reminded of.
             (Phase::Firing { good_since: Some(_) }, _) => None,
             (Phase::Firing { .. }, None) => Some(Occasion::Raised),
-            (Phase::Firing { .. }, Some((_, severity)))
-                if self.news || severity != self.alert.severity =>
-            {
+            (Phase::Firing { .. }, Some((at, _))) if self.is_changed(at, thresholds, now) => {
                 Some(Occasion::Changed)
             }
             (Phase::Firing { .. }, Some((at, _))) => {
@@ -279,8 +304,17 @@ impl Tracked {
         }
     }
 
+    /// Whether there is something new since it was told. A level that passes again is not told, and
+    /// what is found out right after the last telling waits a moment, so that it is one message.
+    fn is_changed(&self, told: Time, thresholds: &Thresholds, now: Time) -> bool {
+        let lasted = |since: Time| now.since(since) >= thresholds.hold;
+        let settled = now.since(told) >= thresholds.hold.min(SETTLE);
+        self.unsaid.is_some_and(lasted) || (self.news && settled)
+    }
+
     fn tell(&mut self, occasion: Occasion, now: Time) -> Telling {
         self.told = Some((now, self.alert.severity));
+        self.unsaid = None;
         self.tellings += 1;
         self.news = false;
         let (name, cache) = self.alert.key();

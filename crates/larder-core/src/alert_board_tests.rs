@@ -1,3 +1,5 @@
+//! The board, driven by scores and a clock that is handed in.
+
 use super::*;
 use crate::alert::Reason;
 
@@ -67,10 +69,27 @@ fn what_flaps_is_not_raised_and_not_cleared() {
 fn worse_is_told_and_a_reminder_comes_after_its_time() {
     let mut board = Board::default();
     assert_eq!(play(&mut board, 0, 60, &[77.0, 77.0]), [(60, Occasion::Raised)]);
-    assert_eq!(play(&mut board, 120, 60, &[60.0, 60.0]), [(120, Occasion::Changed)]);
+    assert_eq!(play(&mut board, 120, 60, &[60.0, 60.0]), [(180, Occasion::Changed)]);
     let told = play(&mut board, 240, 10 * MINUTE, &[60.0; 30]);
     assert_eq!(told.first(), Some(&(240 + 24 * 600, Occasion::Reminder)));
     assert_eq!(told.len(), 1);
+}
+
+#[test]
+fn a_level_that_passes_again_is_not_told() {
+    let mut board = Board::default();
+    play(&mut board, 0, 60, &[77.0, 77.0]);
+    assert_eq!(play(&mut board, 120, 30, &[60.0, 77.0, 60.0, 77.0, 60.0, 77.0]), []);
+    assert_eq!(play(&mut board, 400, 30, &[60.0; 4]), [(460, Occasion::Changed)]);
+}
+
+#[test]
+fn what_is_found_out_at_once_is_not_told_at_once_again() {
+    let mut board = Board::default();
+    assert_eq!(play(&mut board, 0, 60, &[50.0, 50.0]), [(60, Occasion::Raised)]);
+    board.note("redis:a", Some("user batch limited".to_owned()), Vec::new());
+    let told = play(&mut board, 61, 1, &[50.0; 20]);
+    assert_eq!(told, [(70, Occasion::Changed)], "{told:?}");
 }
 
 #[test]
@@ -109,6 +128,17 @@ fn a_clock_that_jumps_back_neither_raises_nor_repeats() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_holds_nothing_up() {
+    let mut board = Board::default();
+    play(&mut board, 0, 60, &[50.0]);
+    let told = play(&mut board, -100_000, 60, &[50.0; 3]);
+    assert_eq!(told, [(-100_000 + 60, Occasion::Raised)]);
+    let mut good = play(&mut board, 0, 60, &[95.0]);
+    good.extend(play(&mut board, -200_000, 60, &[95.0; 2]));
+    assert_eq!(good, [(-200_000 + 60, Occasion::Cleared)]);
+}
+
+#[test]
 fn ids_are_the_same_after_a_restart_and_differ_from_telling_to_telling() {
     let mut board = Board::default();
     board.step(vec![judged(50.0)], &thresholds(), at(0));
@@ -117,7 +147,8 @@ fn ids_are_the_same_after_a_restart_and_differ_from_telling_to_telling() {
     let first = board.tell(&thresholds(), at(60), |_| false);
     assert_eq!(copy.tell(&thresholds(), at(61), |_| false)[0].id, first[0].id);
     board.step(vec![judged(75.0)], &thresholds(), at(120));
-    assert_ne!(board.tell(&thresholds(), at(120), |_| false)[0].id, first[0].id);
+    board.step(vec![judged(75.0)], &thresholds(), at(180));
+    assert_ne!(board.tell(&thresholds(), at(180), |_| false)[0].id, first[0].id);
 }
 
 #[test]

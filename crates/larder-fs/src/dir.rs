@@ -125,6 +125,29 @@ impl Dir {
     /// The entries' names and kinds, sorted; `.` and `..` left out.
     pub fn entries(&self) -> io::Result<Vec<(OsString, Kind)>> {
         let mut found = Vec::new();
+        self.each(|name, kind| {
+            found.push((name.to_owned(), kind));
+            true
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// How many entries there are, where `fits` says yes to each by its name and kind; `None` at the
+    /// first that does not. No name is kept, so that a folder of many costs little more than its
+    /// reading.
+    pub fn count_all(&self, mut fits: impl FnMut(&OsStr, Kind) -> bool) -> io::Result<Option<u64>> {
+        let (mut count, mut all) = (0, true);
+        self.each(|name, kind| {
+            all = fits(name, kind);
+            count += 1;
+            all
+        })?;
+        Ok(all.then_some(count))
+    }
+
+    /// Shows each entry until `go_on` says no.
+    fn each(&self, mut go_on: impl FnMut(&OsStr, Kind) -> bool) -> io::Result<()> {
         let fresh = self.handle.again()?;
         fresh.scan(&mut sys::Buffer::default(), |entry| {
             let kind = match entry.kind() {
@@ -134,11 +157,8 @@ impl Dir {
                     None => return Ok(true),
                 },
             };
-            found.push((entry.name().to_owned(), kind));
-            Ok(true)
-        })?;
-        found.sort_unstable();
-        Ok(found)
+            Ok(go_on(entry.name(), kind))
+        })
     }
 
     /// At most the first `limit` bytes of a regular file.

@@ -88,29 +88,28 @@ pub fn clean_fuzz(
 fn clean_shard(root: &Dir, shard: u8, how: Disposal<'_>, meter: &Meter) -> Removal {
     let name = shard_name(shard);
     let mut removal = Removal { complete: true, ..Removal::default() };
-    let opened = root.open_dir(OsStr::new(&name)).and_then(|dir| {
-        let entries = dir.entries()?;
-        Ok((dir, entries))
-    });
-    let (dir, entries) = match opened {
-        Ok(opened) => opened,
+    let dir = match root.open_dir(OsStr::new(&name)) {
+        Ok(dir) => dir,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return removal,
         Err(error) => return failed(removal, root.path().join(name), error),
     };
-    let ours =
-        |(entry, kind): &(std::ffi::OsString, Kind)| entry_of_kind(shard, entry, *kind).is_some();
+    let ours = |entry: &OsStr, kind: Kind| entry_of_kind(shard, entry, kind).is_some();
     if how.is_trash()
-        && entries.iter().all(ours)
-        && let Some(moved) = move_whole(root, &name, how, entries.len() as u64)
+        && let Ok(Some(entries)) = dir.count_all(ours)
+        && let Some(moved) = move_whole(root, &name, how, entries)
     {
         return moved;
     }
+    let entries = match dir.entries() {
+        Ok(entries) => entries,
+        Err(error) => return failed(removal, root.path().join(name), error),
+    };
     for (entry, kind) in &entries {
         if meter.stopped() {
             removal.complete = false;
             return removal;
         }
-        if entry_of_kind(shard, entry, *kind).is_none() {
+        if !ours(entry, *kind) {
             removal.left.push(dir.path().join(entry));
             continue;
         }

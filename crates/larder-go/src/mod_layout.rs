@@ -29,7 +29,7 @@ impl ModLayout {
         self.identity
     }
 
-    /// Whether nothing is in it.
+    /// Whether nothing is in it but, at most, the empty folder `cache` that is made first.
     pub fn is_empty(&self) -> bool {
         self.empty
     }
@@ -113,7 +113,7 @@ pub fn prove(root: &Dir) -> Result<ModLayout, NotACache> {
     if has("pkg", Some(Kind::Folder)) && is_gopath(root) {
         return Err(NotACache::GoPath(path));
     }
-    let empty = entries.is_empty();
+    let empty = entries.is_empty() || (entries.len() == 1 && is_begun(root));
     if empty || has_cache_mark(root) || has_version_folder(root) {
         return Ok(ModLayout { identity, empty });
     }
@@ -229,6 +229,12 @@ fn is_gopath(root: &Dir) -> bool {
         || pkg.is_ok_and(|pkg| {
             is_kind(&pkg, "mod", Kind::Folder) || is_kind(&pkg, "sumdb", Kind::Folder)
         })
+}
+
+/// Whether `cache` is there and empty: the first folder made is all that a download killed then left.
+fn is_begun(root: &Dir) -> bool {
+    let cache = root.open_dir(OsStr::new("cache")).and_then(|cache| cache.entries());
+    cache.is_ok_and(|entries| entries.is_empty())
 }
 
 fn has_cache_mark(root: &Dir) -> bool {

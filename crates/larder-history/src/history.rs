@@ -75,13 +75,19 @@ impl History {
     /// Hands over a small text under a name, in place of the one before. Never waits; who reads it
     /// here sees it at once.
     pub fn put_state(&self, key: impl Into<String>, text: impl Into<String>) {
-        let (key, text) = (key.into(), text.into());
+        self.put_states(vec![(key.into(), text.into())]);
+    }
+
+    /// Hands over small texts under names that belong together: a process that is killed leaves all
+    /// of them or none. Never waits.
+    pub fn put_states(&self, states: Vec<(String, String)>) {
         {
             let mut unwritten = lock(&self.shared.unwritten);
-            unwritten.retain(|(known, _)| *known != key);
-            unwritten.push((key.clone(), text.clone()));
+            unwritten.retain(|(known, _)| states.iter().all(|(key, _)| key != known));
+            unwritten.extend(states.iter().cloned());
         }
-        self.hand_over(vec![Entry::State { key, text }]);
+        let entries = states.into_iter().map(|(key, text)| Entry::State { key, text });
+        self.hand_over(entries.collect());
     }
 
     /// Hands over a forecast, which is held against what came when its time is there.
@@ -106,14 +112,19 @@ impl History {
     pub fn flush(&self) -> Result<(), HistoryError> {
         let (answer, answered) = mpsc::channel();
         self.messages.send(Message::Flush(answer)).map_err(|_| HistoryError::Closed)?;
-        match answered.recv_timeout(FLUSH) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(why)) => Err(HistoryError::Waiting(why)),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                Err(HistoryError::Waiting("the disk does not answer".to_owned()))
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(HistoryError::Closed),
-        }
+        written(&answered, FLUSH)
+    }
+
+    /// Waits until all that was handed over so far is written, but no longer than `limit`: for who
+    /// goes on either way.
+    pub fn flush_within(&self, limit: Duration) -> Result<(), HistoryError> {
+        let (answer, answered) = mpsc::channel();
+        let busy = || HistoryError::Waiting("too much waits to be written".to_owned());
+        self.messages.try_send(Message::Flush(answer)).map_err(|error| match error {
+            TrySendError::Full(_) => busy(),
+            TrySendError::Disconnected(_) => HistoryError::Closed,
+        })?;
+        written(&answered, limit)
     }
 
     /// How the writer fares.
@@ -146,5 +157,19 @@ impl Drop for History {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+fn written(
+    answered: &mpsc::Receiver<Result<(), String>>,
+    limit: Duration,
+) -> Result<(), HistoryError> {
+    match answered.recv_timeout(limit) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) => Err(HistoryError::Waiting(why)),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            Err(HistoryError::Waiting("the disk does not answer".to_owned()))
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(HistoryError::Closed),
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use larder_core::Notice;
 
+use crate::attempt::Attempts;
 use crate::backoff::Patience;
 use crate::clock::{Clock, SystemClock};
 use crate::counts::ReceiverCounts;
@@ -27,6 +28,8 @@ pub struct Options {
     pub links: Links,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Hears of each attempt, from the thread of its receiver, which it holds up.
+    pub attempts: Attempts,
 }
 
 impl Default for Options {
@@ -36,6 +39,7 @@ impl Default for Options {
             patience: Patience::default(),
             links: Links::default(),
             clock: Arc::new(SystemClock::default()),
+            attempts: Attempts::default(),
         }
     }
 }
@@ -77,6 +81,7 @@ impl Dispatcher {
             clock: Arc::clone(&options.clock),
             patience: options.patience,
             links: options.links.clone(),
+            attempts: options.attempts.clone(),
             tell: Arc::new(tell),
         };
         let mut lanes = Vec::new();
@@ -90,15 +95,17 @@ impl Dispatcher {
         Ok(Self { lanes })
     }
 
-    /// Tells every receiver that the notice is bad enough for. Returns at once.
-    pub fn send(&self, notice: &Notice) {
-        self.lanes.iter().for_each(|lane| lane.push(notice.clone(), false));
+    /// Tells every receiver that the notice is bad enough for; the names of those that are to get
+    /// it. Returns at once.
+    pub fn send(&self, notice: &Notice) -> Vec<String> {
+        let wanted = self.lanes.iter().filter(|lane| lane.push(notice.clone(), false));
+        wanted.map(|lane| lane.receiver().name.clone()).collect()
     }
 
-    /// Tells one receiver; whether there is one of that name. Returns at once.
+    /// Tells one receiver; whether it is to get it. Returns at once.
     pub fn send_to(&self, receiver: &str, notice: &Notice) -> bool {
         let lane = self.lanes.iter().find(|lane| lane.receiver().name == receiver);
-        lane.inspect(|lane| lane.push(notice.clone(), false)).is_some()
+        lane.is_some_and(|lane| lane.push(notice.clone(), false))
     }
 
     /// Sends all that fires to the Alertmanagers again, which would take it for over otherwise:
@@ -106,7 +113,9 @@ impl Dispatcher {
     /// is not held against what was delivered. Returns at once.
     pub fn resend(&self, firing: &Notice) {
         let keeps = |lane: &&Lane| lane.receiver().kind == Kind::Alertmanager;
-        self.lanes.iter().filter(keeps).for_each(|lane| lane.push(firing.clone(), true));
+        for lane in self.lanes.iter().filter(keeps) {
+            lane.push(firing.clone(), true);
+        }
     }
 
     /// Counters, in the order of the receivers.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use larder_core::{Notice, Occasion};
 
+use crate::attempt::{Attempt, Attempts};
 use crate::backoff::{Patience, random};
 use crate::bucket::Bucket;
 use crate::clock::Clock;
@@ -27,6 +28,7 @@ pub(crate) struct Common {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) patience: Patience,
     pub(crate) links: Links,
+    pub(crate) attempts: Attempts,
     pub(crate) tell: Arc<dyn Fn(Delivery) + Send + Sync>,
 }
 
@@ -85,15 +87,18 @@ impl Lane {
         &self.shared.receiver
     }
 
-    pub(crate) fn push(&self, notice: Notice, resend: bool) {
+    /// Whether the receiver is to get it.
+    pub(crate) fn push(&self, notice: Notice, resend: bool) -> bool {
         // These know incidents only, and that something was done is none.
         let incidents = matches!(self.shared.receiver.kind, Kind::Alertmanager | Kind::Pagerduty);
         if notice.occasion == Occasion::Report && incidents {
-            return;
+            return false;
         }
-        let fates = self.shared.state().push(notice, resend, self.shared.receiver.at_least);
+        let at_least = self.shared.receiver.at_least;
+        let Some(fates) = self.shared.state().push(notice, resend, at_least) else { return false };
         self.shared.woken.notify_all();
         self.shared.tell(fates, Duration::ZERO);
+        true
     }
 
     pub(crate) fn counts(&self) -> ReceiverCounts {
@@ -153,6 +158,8 @@ struct Worker {
 /// One message to be.
 struct Batch {
     notices: Vec<Notice>,
+    /// Of those that are not only sent again.
+    ids: Vec<String>,
     missed: u64,
     timeout: Duration,
 }
@@ -168,10 +175,14 @@ impl Worker {
 
     fn run(mut self) {
         while let Some(batch) = self.next() {
+            self.tell_attempt(&batch, true);
             let started = Instant::now();
             let result = self.attempt(&batch);
             let took = started.elapsed();
             let fates = self.settle(&batch, &result);
+            if result.is_err() {
+                self.tell_attempt(&batch, false);
+            }
             self.shared.tell(fates, took);
         }
     }
@@ -216,11 +227,17 @@ impl Worker {
         let timeout = self.shared.receiver.timeout;
         let batch = Batch {
             notices: items.iter().map(|item| item.notice.clone()).collect(),
+            ids: items.iter().filter(|i| !i.resend).map(|i| i.notice.id.clone()).collect(),
             missed: state.missed,
             timeout: left.map_or(timeout, |left| left.min(timeout)),
         };
         state.in_flight = items;
         batch
+    }
+
+    fn tell_attempt(&self, batch: &Batch, begins: bool) {
+        let receiver = &self.shared.receiver.name;
+        self.shared.common.attempts.tell(Attempt { receiver, notices: &batch.ids, begins });
     }
 
     fn attempt(&mut self, batch: &Batch) -> Result<(), Trouble> {

@@ -60,18 +60,23 @@ impl State {
         }
     }
 
-    /// Lets a notice in, where it is bad enough and not known already.
-    pub(crate) fn push(&mut self, notice: Notice, resend: bool, at_least: Severity) -> Fates {
+    /// Lets a notice in, where it is bad enough and not known already; what had to go for it.
+    pub(crate) fn push(
+        &mut self,
+        notice: Notice,
+        resend: bool,
+        at_least: Severity,
+    ) -> Option<Fates> {
         let id = notice.id.as_str();
         let known = self.delivered.has(id)
             || self.queue.holds(id)
             || self.in_flight.iter().any(|item| item.notice.id == id);
         if self.over || (known && !resend) {
-            return Vec::new();
+            return None;
         }
-        let Some(notice) = self.wanted(notice, at_least) else { return Vec::new() };
+        let notice = self.wanted(notice, at_least)?;
         let gone = self.queue.push(Item::new(notice, resend));
-        self.gone(gone)
+        Some(self.gone(gone))
     }
 
     /// The alerts of a notice that this receiver is to hear of.

@@ -9,6 +9,7 @@
 //! caller decides the former and gets the latter one by one.
 
 mod alertmanager;
+mod attempt;
 mod backoff;
 mod bucket;
 mod clock;
@@ -32,6 +33,7 @@ mod queue;
 mod receiver;
 mod robot;
 mod secret;
+mod sentences;
 mod sign;
 mod slack;
 mod target;
@@ -43,6 +45,7 @@ mod webhook;
 mod wecom;
 mod words;
 
+pub use attempt::{Attempt, Attempts};
 pub use backoff::Patience;
 pub use clock::{Clock, SystemClock};
 pub use counts::ReceiverCounts;

@@ -79,9 +79,11 @@ impl Mail {
             (None, password) => password.map(decoded),
         };
         if let Some(password) = &password {
-            let user = match url.username() {
-                "" => self.base.receiver.from.as_deref().map(address_of).unwrap_or_default(),
-                user => decoded(user),
+            let receiver = &self.base.receiver;
+            let user = match (url.username(), &receiver.username) {
+                ("", Some(user)) => user.clone(),
+                ("", None) => receiver.from.as_deref().map(address_of).unwrap_or_default(),
+                (user, _) => decoded(user),
             };
             scrub = scrub.secret(password);
             builder = builder.credentials(Credentials::new(user, password.clone()));

@@ -154,6 +154,8 @@ pub struct Receiver {
     /// The file of its secret: the signing key of a robot or webhook, `PagerDuty`'s routing key, the
     /// password of mail, the bearer token of Alertmanager.
     pub secret_file: Option<PathBuf>,
+    /// Mail: who logs in, where the url does not say; the sender's address otherwise.
+    pub username: Option<String>,
     /// Mail: who sends it.
     pub from: Option<String>,
     /// Mail: who gets it.
@@ -192,6 +194,7 @@ impl Receiver {
             kind,
             address: None,
             secret_file: None,
+            username: None,
             from: None,
             to: Vec::new(),
             template: None,

@@ -16,8 +16,8 @@ const LONGEST: usize = 300;
 /// Where links lead; without them paths are shown as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
-    /// What stands before `docs/runbooks/NAME.md`, with its last `/`.
-    pub docs: Option<String>,
+    /// What stands before `/NAME.md`, where the runbooks are published.
+    pub runbooks: Option<String>,
     /// The page of larder's own HTTP server, for who wants to see more.
     pub page: Option<String>,
 }
@@ -25,8 +25,8 @@ pub struct Links {
 impl Links {
     /// The runbook of an alert.
     pub(crate) fn runbook(&self, alert: &Alert) -> String {
-        match &self.docs {
-            Some(docs) => format!("{}/{}", docs.trim_end_matches('/'), alert.runbook()),
+        match &self.runbooks {
+            Some(place) => format!("{}/{}.md", place.trim_end_matches('/'), alert.name),
             None => alert.runbook(),
         }
     }
@@ -155,7 +155,7 @@ fn body(notice: &Notice, alert: &Alert, style: Style<'_>) -> Vec<Line> {
         lines.push(Line { rank, parts: before.into_iter().chain([part]).collect() });
     };
     if !alert.trend.is_empty() {
-        say(Rank::Reason, None, Part::Theirs(alert.trend.clone()));
+        say(Rank::Reason, None, Part::Theirs(language.sentence(&alert.trend)));
     }
     // What is over needs no mending.
     if let Some(command) = alert.command.as_ref().filter(|_| notice.occasion != Occasion::Cleared) {
@@ -164,10 +164,10 @@ fn body(notice: &Notice, alert: &Alert, style: Style<'_>) -> Vec<Line> {
     }
     for done in &alert.done {
         // It holds the command that undoes it, so it is not shortened.
-        say(Rank::Act, Some(language.done().to_owned()), Part::Theirs(done.clone()));
+        say(Rank::Act, Some(language.done().to_owned()), Part::Theirs(language.sentence(done)));
     }
     for detail in &alert.details {
-        say(Rank::Detail, None, Part::Theirs(Markup::clean(detail, LONGEST)));
+        say(Rank::Detail, None, Part::Theirs(Markup::clean(&language.sentence(detail), LONGEST)));
     }
     if !matches!(notice.occasion, Occasion::Cleared | Occasion::Report) {
         let runbook = style.links.runbook(alert);
@@ -177,7 +177,7 @@ fn body(notice: &Notice, alert: &Alert, style: Style<'_>) -> Vec<Line> {
 }
 
 fn reason_line(reason: &larder_core::Reason, language: Language) -> Line {
-    let text = Part::Theirs(Markup::clean(&reason.text, LONGEST));
+    let text = Part::Theirs(Markup::clean(&language.sentence(&reason.text), LONGEST));
     let parts = match reason.lost {
         Some(lost) => {
             let name = language.reason(&reason.id);

@@ -59,12 +59,12 @@ fn an_alert_in_chinese() {
     let text = plain(&notice(Occasion::Reminder), Language::Zh, &Links::default());
     let expected = "\
 警告(提醒) redis:sessions 健康分 77(原为 92),已持续 2 分钟,主机 web-1
-  内存 −16.0:1.6 of 2.0 GB
+  内存 −16.0:1.6,上限 2.0 GB
   延迟 −2.4:KEYS report:* from 10.0.0.7, user batch
   412,310 keys under temp:* have no TTL
   +41 MB/h, full in 3 to 5 days
   约可释放 318.0 MB:larder clean redis:sessions --match 'temp:*' -n
-  已自动处理:user batch limited until 14:32 (larder unthrottle redis:sessions --user batch)
+  已自动处理:用户 batch 已限流至 14:32(larder unthrottle redis:sessions --user batch)
   temp:import 210 MB
   处理手册:docs/runbooks/RedisCacheUnhealthy.md";
     assert_eq!(text, expected);
@@ -72,7 +72,10 @@ fn an_alert_in_chinese() {
 
 #[test]
 fn an_alert_in_markdown() {
-    let links = Links { docs: Some("https://example.test/larder/".to_owned()), page: None };
+    let links = Links {
+        runbooks: Some("https://example.test/larder/docs/runbooks/".to_owned()),
+        page: None,
+    };
     let text = markdown(&notice(Occasion::Changed), Language::En, &links);
     let expected = "\
 **WARNING (changed) redis:sessions health 77 (was 92), for 2 min, on web-1**

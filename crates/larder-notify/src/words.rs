@@ -1,6 +1,6 @@
 //! The words around what an alert says, in English and in Chinese.
 //!
-//! Left out: the sentences inside an alert. They come in the language they were made in.
+//! The sentences inside an alert are those of `sentences.rs`.
 
 use std::time::Duration;
 
@@ -67,15 +67,19 @@ impl Language {
             return text;
         }
         let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
-        let unit = match unit {
-            "s" => "秒",
-            "min" => "分钟",
-            "h" => "小时",
-            "d" => "天",
-            "y" => "年",
-            other => other,
-        };
-        format!("{number} {unit}")
+        format!("{number} {}", self.unit(unit).unwrap_or(unit))
+    }
+
+    /// A unit of time, where it has another word.
+    pub(crate) fn unit(self, unit: &str) -> Option<&'static str> {
+        match (self, unit) {
+            (Self::Zh, "s") => Some("秒"),
+            (Self::Zh, "min") => Some("分钟"),
+            (Self::Zh, "h") => Some("小时"),
+            (Self::Zh, "d") => Some("天"),
+            (Self::Zh, "y") => Some("年"),
+            _ => None,
+        }
     }
 
     /// Between a title and the machine.
@@ -94,6 +98,13 @@ impl Language {
             (Self::Zh, "latency") => "延迟",
             (Self::Zh, "connections") => "连接数",
             (Self::Zh, "evictions" | "eviction_rate") => "淘汰率",
+            (Self::Zh, "budget") => "预算",
+            (Self::Zh, "growth") => "增长",
+            (Self::Zh, "integrity") => "完整性",
+            (Self::Zh, "waste") => "可清理",
+            (Self::Zh, "fragmentation") => "碎片",
+            (Self::Zh, "persistence") => "持久化",
+            (Self::Zh, "replication") => "复制",
             (_, id) => return id.replace('_', " "),
         };
         word.to_owned()

@@ -70,6 +70,9 @@ pub struct UnthrottleArgs {
     /// End all limits of this Redis
     #[arg(long)]
     pub all: bool,
+    /// Wait until its time is over
+    #[arg(long, hide = true)]
+    pub when_over: bool,
 }
 
 /// A client, by its number and perhaps its server.

@@ -13,12 +13,15 @@ mod board_file;
 mod cleaning;
 mod due;
 mod frugal;
+mod handed;
 mod hooks;
 mod judging;
 mod live;
 mod lock;
 mod log;
 mod notify;
+mod outbox;
+mod own_work;
 mod record;
 mod redis_facts;
 mod respond;
@@ -69,11 +72,14 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
     std::thread::scope(|scope| {
         let worker = work::Worker::new(&base, &recorder, results);
         let working = scope.spawn(move || worker.run(&inbox));
-        let ticked = Ticker::new(&base, &recorder, jobs, done).and_then(|ticker| match mode {
-            Mode::Once { trigger } => ticker.once(trigger.as_deref()),
-            Mode::Watch => ticker.forever(&Serving::Not),
-            Mode::Serve { listen } => ticker.forever(&Serving::At(*listen)),
-        });
+        let ticked =
+            Ticker::new(&base, &recorder, handed::Handed::new(jobs, done)).and_then(|ticker| {
+                match mode {
+                    Mode::Once { trigger } => ticker.once(trigger.as_deref()),
+                    Mode::Watch => ticker.forever(&Serving::Not),
+                    Mode::Serve { listen } => ticker.forever(&Serving::At(*listen)),
+                }
+            });
         if ticked.is_err() {
             // A job that waits for builds would hold up the end for as long as they go on.
             base.meter.stop();

@@ -245,6 +245,71 @@ mod tests {
     }
 
     #[test]
+    fn everything_that_a_score_says_can_be_said_in_chinese() {
+        let bad = LastVerified { at: Time::from_unix(0), checked: 10, bad: 2, unverifiable: 0 };
+        let whole = LastVerified { bad: 0, ..bad };
+        let known = GoContext {
+            full_in: Some(Duration::from_hours(90)),
+            now: Some(Time::from_unix(900)),
+            ..GoContext::default()
+        };
+        let steady = GoContext { full_in: Some(Duration::MAX), ..GoContext::default() };
+        let none = StatusRow { budget: None, ..row() };
+        let mut all = Vec::new();
+        for (row, context) in [
+            (row(), GoContext::default()),
+            (none, steady),
+            (StatusRow { last_verified: Some(bad), ..row() }, known),
+            (StatusRow { last_verified: Some(whole), ..row() }, known),
+        ] {
+            all.extend(of_go(&row, context));
+        }
+        let window = larder_redis::Window {
+            span: Duration::from_mins(2),
+            hits: 500,
+            misses: 600,
+            evicted: 40,
+            rejected: 3,
+            ..larder_redis::Window::default()
+        };
+        let mut sick = Vitals {
+            hits: Some(500),
+            misses: Some(600),
+            used_memory: Some(5_000_000),
+            max_memory: Some(9_000_000),
+            connections: Some(99),
+            max_connections: Some(100),
+            fragmentation: Some(2.0),
+            fragmented: Some(1 << 30),
+            ..Vitals::default()
+        };
+        sick.persistence.last_save_ok = Some(false);
+        sick.persistence.last_append_ok = Some(false);
+        sick.replication.link_up = Some(false);
+        let windowed = Vitals { window: Some(window), ..sick.clone() };
+        for vitals in [Vitals::default(), sick, windowed] {
+            let row = RedisRow {
+                cache: "redis:a".into(),
+                url: String::new(),
+                budget: None,
+                vitals: Ok(vitals),
+            };
+            all.push(of_redis(&row, Points::default(), Units::default()));
+        }
+        let chinese = larder_notify::Language::Zh;
+        for health in all {
+            let said = health.score.dimensions.iter().map(|part| part.detail.clone());
+            let found = health.score.penalties.iter().map(|penalty| penalty.text.clone());
+            for sentence in said.chain(found) {
+                // Of Go's hit rate nothing is ever lost, since it is never known.
+                if !sentence.starts_with("Go keeps no count") {
+                    assert_ne!(chinese.sentence(&sentence), sentence);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_was_bad_comes_first() {
         let bad = LastVerified { at: Time::from_unix(0), checked: 10, bad: 2, unverifiable: 0 };
         let row = StatusRow { last_verified: Some(bad), ..row() };

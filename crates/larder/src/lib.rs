@@ -77,6 +77,7 @@ mod slow_watch;
 pub mod table;
 pub mod text;
 mod throttle_evidence;
+mod throttle_guard;
 mod throttle_hold;
 mod throttle_store;
 mod throttles;

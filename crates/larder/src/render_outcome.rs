@@ -99,11 +99,14 @@ fn freed(outcome: &Outcome, around: Around<'_>, screen: &Screen) -> String {
     let bytes = |size: Size| screen.units.show(size.allocated.0);
     let mut text = String::new();
     if outcome.trash_id.is_some() {
-        let _ = write!(
-            text,
-            "{} are in the trash and free when it is emptied.",
-            bytes(outcome.trashed)
-        );
+        // What went by a rename of its folder was counted, not measured.
+        let what = match outcome.trashed {
+            Size { files, allocated, .. } if allocated.0 == 0 => {
+                format!("{} files", short_count(files))
+            }
+            size => bytes(size).to_string(),
+        };
+        let _ = write!(text, "{what} are in the trash and free when it is emptied.");
     }
     if outcome.trash_id.is_none() || !outcome.freed.is_empty() {
         let gap = if text.is_empty() { "" } else { " " };

@@ -104,6 +104,13 @@ pub static KEYS: &[Key] = &[
         "While the first fires the second is not told, as in [\"redis:a > redis:b\"]",
     ),
     key(
+        "alert",
+        "runbooks",
+        Kind::Text,
+        Off,
+        "Where the runbooks are published, as a URL, for links in what is told",
+    ),
+    key(
         "health",
         "connections",
         Kind::Count,
@@ -205,6 +212,8 @@ pub struct AlertSettings {
     pub unusual: bool,
     /// `inhibit`: while the first fires the second is not told.
     pub inhibit: Vec<(String, String)>,
+    /// `runbooks`
+    pub runbooks: Option<String>,
 }
 
 /// `[health]`: points that a finding takes; zero where it is only shown.
@@ -314,5 +323,6 @@ fn alert(values: &Values<'_>, wrong: &mut Vec<String>) -> AlertSettings {
         growth: values.size("alert.growth").map(|size| size.0),
         unusual: values.on("alert.unusual"),
         inhibit: values.texts("alert.inhibit").into_iter().filter_map(pair).collect(),
+        runbooks: values.text("alert.runbooks"),
     }
 }

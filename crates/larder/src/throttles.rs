@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use larder_core::Event;
+use larder_core::{Event, Time};
 use larder_redis::throttle::{
     Deny, Lifted, NodeLimit, Subject, Teller, Throttle, ThrottleError, UserLimit, lift, limit,
     overdue, survey,
@@ -303,6 +303,12 @@ fn put_off(id: &str, done: bool) {
         let pause = (FIRST_PAUSE * 2_u32.saturating_pow(times.min(16))).min(LAST_PAUSE);
         again.insert(id.to_owned(), (Instant::now() + pause, times + 1));
     }
+}
+
+/// When the next limit is over.
+pub(crate) fn next_end(context: &Context<'_>) -> Option<Time> {
+    let state = context.settings().state.as_deref()?;
+    ThrottleStore::new(state).list().0.into_iter().map(|throttle| throttle.until).min()
 }
 
 /// How many limits hold, by cache.

@@ -224,7 +224,7 @@ mod tests {
         for other in [&plan.id[..4], "", "../plans", "*"] {
             assert_eq!(by_whole_id(state.path(), other).unwrap_err().exit, Exit::Usage);
         }
-        forget(&path);
+        forget(&path).unwrap();
         assert!(seen.look(state.path()).is_empty());
     }
 

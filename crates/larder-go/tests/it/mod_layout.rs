@@ -29,6 +29,9 @@ fn each_mark_alone_proves_a_cache() {
     let empty = tempfile::tempdir().unwrap();
     let layout = prove(&Dir::open_root(empty.path()).unwrap()).unwrap();
     assert!(layout.is_empty());
+    std::fs::create_dir(empty.path().join("cache")).unwrap();
+    let begun = prove(&Dir::open_root(empty.path()).unwrap()).unwrap();
+    assert!(begun.is_empty(), "all that a download killed after its first step left");
     let made = tempfile::tempdir().unwrap();
     fake_gomodcache(made.path(), 2, 2, 1);
     proven(made.path()).unwrap();

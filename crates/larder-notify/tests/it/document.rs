@@ -23,7 +23,8 @@ fn a_document_keeps_its_schema() {
 #[test]
 fn a_document_has_this_shape() {
     let raised = notice("1", "redis:a", Occasion::Raised);
-    let links = Links { docs: Some("https://example.test".to_owned()), page: None };
+    let links =
+        Links { runbooks: Some("https://example.test/docs/runbooks".to_owned()), page: None };
     let value = serde_json::to_value(NoticeDoc::new(&raised, Language::En, &links)).unwrap();
     assert_eq!(value["schema"], SCHEMA);
     assert_eq!(value["occasion"], "raised");

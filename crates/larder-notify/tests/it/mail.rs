@@ -91,6 +91,18 @@ fn a_login_to_this_machine_needs_no_tls() {
 }
 
 #[test]
+fn who_logs_in_may_be_another_than_who_sends() {
+    let server = Smtp::start(Ways { extensions: vec!["AUTH PLAIN LOGIN"], ..Ways::default() });
+    let mut people = people(&format!("smtp://127.0.0.1:{}", server.port));
+    people.secret_file = Some(secret_file("pa55-word"));
+    people.username = Some("relay".to_owned());
+    assert_eq!(deliver(people, &notice("1", "redis:a", Occasion::Raised)).fate, Fate::Sent);
+    let session = session(&server);
+    let login = session.commands.iter().find_map(|c| c.strip_prefix("AUTH PLAIN ")).unwrap();
+    assert_eq!(STANDARD.decode(login).unwrap(), b"\0relay\0pa55-word");
+}
+
+#[test]
 fn a_password_goes_to_no_other_machine_in_the_clear() {
     // Nobody is asked: the settings alone forbid it.
     let mut people = people("smtp://192.0.2.1:25/?tls=never");

@@ -175,6 +175,9 @@ impl Session<'_> {
         let state = self.context.state_folder()?;
         // A daemon knows only what the settings name.
         if !self.target.settings.name.is_empty() && crate::daemon::running(state) {
+            if let Subject::User { user, .. } = &throttle.subject {
+                crate::throttle_guard::post(self.context, &self.target.cache, user);
+            }
             self.context.printer.note("The larder that watches here gives it back then.");
             self.show(&report);
             return Ok(partly(&failed, Exit::Done));

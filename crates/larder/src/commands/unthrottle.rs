@@ -10,7 +10,7 @@ use crate::throttle_hold::{LITTLE_PATIENCE, give_back};
 use crate::throttle_store::ThrottleStore;
 use crate::throttles::{self, Hands};
 use crate::wire_throttle::{ThrottleDoc, ThrottleReport};
-use crate::{history_keep, redis_target, render_throttle};
+use crate::{history_keep, redis_target, render_throttle, throttle_guard};
 
 pub(crate) fn run(context: &Context<'_>, args: &UnthrottleArgs) -> Result<Exit, CliError> {
     if !redis_target::is_redis(&args.cache) {
@@ -34,7 +34,11 @@ pub(crate) fn run(context: &Context<'_>, args: &UnthrottleArgs) -> Result<Exit, 
     let mut reports = Vec::new();
     let (mut ended, mut left) = (0_u64, 0_u64);
     for throttle in wanted {
-        let returned = give_back(context, &hands, &throttle.id, LITTLE_PATIENCE)?;
+        let returned = if args.when_over {
+            throttle_guard::stand(context, &hands, &throttle)?
+        } else {
+            give_back(context, &hands, &throttle.id, LITTLE_PATIENCE)?
+        };
         let mut report = ThrottleReport::new(throttle, "in-force", "limited");
         finish(&mut report, returned);
         left += report.count("not-restored") as u64;

@@ -178,6 +178,7 @@ mod tests {
             growth: Some(1_000_000_000),
             unusual: false,
             inhibit: vec![("redis:a".into(), "redis:b".into())],
+            runbooks: None,
         }
     }
 

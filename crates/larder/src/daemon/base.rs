@@ -13,6 +13,7 @@ use crate::printer::Printer;
 use crate::settings::{self, Resolved, Settings};
 
 use super::live::Live;
+use super::own_work::OwnWork;
 
 /// How it runs.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Base<'a> {
     pub meter: Arc<Meter>,
     /// What is known now.
     pub live: Arc<Live>,
+    /// What larder's own work does to rates.
+    pub own: OwnWork,
     resolved: RwLock<Arc<Resolved>>,
 }
 
@@ -52,15 +55,19 @@ impl<'a> Base<'a> {
             printer,
             meter: crate::interrupt::meter(),
             live: Arc::new(Live::default()),
+            own: OwnWork::default(),
             resolved: RwLock::new(Arc::new(resolved)),
         })
     }
 
-    /// Reads the settings again; the old ones stay where anything is wrong with the new.
-    pub(crate) fn reload(&self) -> Result<(), CliError> {
-        let new = settings::resolve(&input(self.global))?;
+    /// The settings as they are in their files now, which are not in force yet.
+    pub(crate) fn read(&self) -> Result<Resolved, CliError> {
+        Ok(settings::resolve(&input(self.global))?)
+    }
+
+    /// Puts settings in force.
+    pub(crate) fn take(&self, new: Resolved) {
         *self.resolved.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        Ok(())
     }
 
     /// The settings with their sources.

@@ -1,4 +1,4 @@
-//! The alert board as a text that outlives a restart.
+//! The alert board as a text that outlives a restart, and alerts as they stand in such texts.
 
 use larder_core::alert_board::{Board, Phase, Tracked};
 use larder_core::{Alert, Reason, Severity, Time};
@@ -14,6 +14,23 @@ struct File {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
+    #[serde(flatten)]
+    alert: AlertLine,
+    /// `pending`, `firing` or `over`.
+    phase: String,
+    /// Since when it is pending, or good again.
+    phase_since: Option<i64>,
+    told: Option<(i64, String)>,
+    tellings: u32,
+    news: bool,
+    /// Since when something is to be told that may pass.
+    #[serde(default)]
+    unsaid: Option<i64>,
+}
+
+/// An alert.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AlertLine {
     name: String,
     cache: String,
     severity: String,
@@ -27,13 +44,6 @@ struct Line {
     frees: Option<u64>,
     done: Vec<String>,
     details: Vec<String>,
-    /// `pending`, `firing` or `over`.
-    phase: String,
-    /// Since when it is pending, or good again.
-    phase_since: Option<i64>,
-    told: Option<(i64, String)>,
-    tellings: u32,
-    news: bool,
 }
 
 /// As text.
@@ -56,32 +66,19 @@ pub(crate) fn severity(name: &str) -> Option<Severity> {
 
 impl From<&Tracked> for Line {
     fn from(tracked: &Tracked) -> Self {
-        let alert = &tracked.alert;
         let (phase, since) = match tracked.phase {
             Phase::Pending { since } => ("pending", Some(since)),
             Phase::Firing { good_since } => ("firing", good_since),
             Phase::Over => ("over", None),
         };
-        let reason = |r: &Reason| (r.id.clone(), r.lost, r.text.clone());
         Self {
-            name: alert.name.clone(),
-            cache: alert.cache.clone(),
-            severity: alert.severity.name().to_owned(),
-            since: alert.since.unix_nanos(),
-            ended: alert.ended.map(Time::unix_nanos),
-            score: alert.score,
-            score_before: alert.score_before,
-            reasons: alert.reasons.iter().map(reason).collect(),
-            trend: alert.trend.clone(),
-            command: alert.command.clone(),
-            frees: alert.frees,
-            done: alert.done.clone(),
-            details: alert.details.clone(),
+            alert: AlertLine::from(&tracked.alert),
             phase: phase.to_owned(),
             phase_since: since.map(Time::unix_nanos),
             told: tracked.told.map(|(at, s)| (at.unix_nanos(), s.name().to_owned())),
             tellings: tracked.tellings,
             news: tracked.news,
+            unsaid: tracked.unsaid.map(Time::unix_nanos),
         }
     }
 }
@@ -100,8 +97,44 @@ impl Line {
             Some((at, name)) => Some((time(at), severity(&name)?)),
             None => None,
         };
+        Some(Tracked {
+            alert: self.alert.alert()?,
+            phase,
+            told,
+            tellings: self.tellings,
+            news: self.news,
+            unsaid: self.unsaid.map(time),
+        })
+    }
+}
+
+impl From<&Alert> for AlertLine {
+    fn from(alert: &Alert) -> Self {
+        let reason = |r: &Reason| (r.id.clone(), r.lost, r.text.clone());
+        Self {
+            name: alert.name.clone(),
+            cache: alert.cache.clone(),
+            severity: alert.severity.name().to_owned(),
+            since: alert.since.unix_nanos(),
+            ended: alert.ended.map(Time::unix_nanos),
+            score: alert.score,
+            score_before: alert.score_before,
+            reasons: alert.reasons.iter().map(reason).collect(),
+            trend: alert.trend.clone(),
+            command: alert.command.clone(),
+            frees: alert.frees,
+            done: alert.done.clone(),
+            details: alert.details.clone(),
+        }
+    }
+}
+
+impl AlertLine {
+    /// The alert, where its severity is known.
+    pub(crate) fn alert(self) -> Option<Alert> {
+        let time = Time::from_unix_nanos;
         let reason = |(id, lost, text)| Reason { id, lost, text };
-        let alert = Alert {
+        Some(Alert {
             severity: severity(&self.severity)?,
             name: self.name,
             cache: self.cache,
@@ -115,8 +148,7 @@ impl Line {
             frees: self.frees,
             done: self.done,
             details: self.details,
-        };
-        Some(Tracked { alert, phase, told, tellings: self.tellings, news: self.news })
+        })
     }
 }
 
@@ -155,6 +187,7 @@ mod tests {
             told,
             tellings: 3,
             news: true,
+            unsaid: Some(at),
         });
         let board = Board { tracked: tracked.to_vec() };
         assert_eq!(read(&write(&board)), board);

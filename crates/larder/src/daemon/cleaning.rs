@@ -37,6 +37,8 @@ pub(crate) struct Told {
     pub text: String,
     /// What somebody has to type.
     pub command: Option<String>,
+    /// What that would free, bytes.
+    pub frees: Option<u64>,
     /// What takes it back.
     pub undo: Option<String>,
     /// The run that it belongs to.
@@ -55,7 +57,7 @@ impl Run<'_> {
     /// Something that was done.
     fn told(&self, cache: &str, text: String, undo: Option<String>) -> Told {
         let trace = self.trace.to_owned();
-        Told { cache: cache.to_owned(), text, command: None, undo, trace }
+        Told { cache: cache.to_owned(), text, command: None, frees: None, undo, trace }
     }
 
     /// Prunes caches of Go's by the settings' policy, or plans it.
@@ -141,7 +143,8 @@ impl Run<'_> {
         let cache = plan.items.first().map(|item| item.cache.name().to_owned());
         let cache = cache.or_else(|| plan.keys.first().map(|item| item.cache.clone()));
         let command = Some(format!("larder approve {}", plan.id));
-        Ok(vec![Told { command, ..self.told(&cache.unwrap_or_default(), text, None) }])
+        let cache = cache.unwrap_or_default();
+        Ok(vec![Told { command, frees: Some(bytes), ..self.told(&cache, text, None) }])
     }
 
     /// Records what went from each cache.

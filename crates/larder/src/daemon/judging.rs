@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use larder_core::alert_board::{Judged, Verdict};
 use larder_core::baseline::{Baseline, Cycle, Deviation};
+use larder_core::check::Approval;
 use larder_core::{Alert, CacheKind, Notice, Occasion, Reason, Sample, Severity, Time};
 use larder_engine::World;
 use larder_engine::report::{State, StatusReport, StatusRow};
@@ -15,12 +16,12 @@ use larder_server::Growth;
 use super::alerts::{self, Evidence};
 use super::base::Base;
 use super::cleaning::Told;
-use super::record::Recorder;
+use super::record::{Recorder, Step, new_trace};
 use super::sampler::Round;
 use crate::health::{GoContext, Health, of_go, of_redis};
 use crate::settings::Settings;
-use crate::trend_rows;
 use crate::wire::TrendDoc;
+use crate::{trend_rows, waiting};
 
 /// The past that growth is taken from.
 const PAST: Duration = Duration::from_hours(7 * 24);
@@ -162,13 +163,17 @@ pub(crate) fn judge(
     now: Time,
 ) -> Vec<Judged> {
     let settings = base.settings();
+    let waits = waiting_for(&settings);
     let mut known = base.live.know();
     let (mut judged, mut good) = (Vec::new(), Vec::new());
     for (cache, sample) in &known.samples {
         let health = known.health.iter().find(|health| health.cache == *cache);
         let report = known.report.as_deref();
         let row = report.and_then(|r| r.rows.iter().find(|row| row.cache.name() == cache));
-        let frees = row.and_then(|row| row.findings.iter().find_map(|finding| finding.frees));
+        // What another command would free says nothing of the one that is named.
+        let command = health.and_then(|health| health.actions.first());
+        let named = row.and_then(|r| r.findings.iter().find(|f| f.command.as_ref() == command));
+        let frees = named.filter(|_| command.is_some()).and_then(|finding| finding.frees);
         let unusual =
             if settings.daemon.alert.unusual { unusual(recorder, sample, now) } else { Vec::new() };
         let evidence = Evidence {
@@ -180,7 +185,10 @@ pub(crate) fn judge(
             frees: frees.map(|bytes| bytes.0),
             units: settings.units,
         };
-        let one = alerts::judge(cache, &evidence, &settings.daemon.alert, now);
+        let mut one = alerts::judge(cache, &evidence, &settings.daemon.alert, now);
+        if let Some((command, bytes)) = waits.get(cache) {
+            (one.alert.command, one.alert.frees) = (Some(command.clone()), Some(*bytes));
+        }
         if let (Verdict::Good, Some(score)) = (one.verdict, one.alert.score) {
             good.push((cache.clone(), score));
         }
@@ -194,6 +202,23 @@ pub(crate) fn judge(
         stats.last_error.or_else(|| recorder.damaged.clone().filter(|_| is_new(base, now)));
     judged.push(own("HistoryDamaged", damage, "larder events --since 1h", now));
     judged
+}
+
+/// The command that approves what waits for a cache, and the bytes that it would free.
+fn waiting_for(settings: &Settings) -> BTreeMap<String, (String, u64)> {
+    let mut waits = BTreeMap::new();
+    let plans = settings.state.as_deref().map(waiting::list).unwrap_or_default();
+    for one in plans.iter().filter(|one| one.approval != Approval::Given) {
+        for cache in one.caches() {
+            let items = one.plan.items.iter().filter(|item| item.cache.name() == cache);
+            let keys = one.plan.keys.iter().filter(|item| item.cache == cache);
+            let bytes =
+                items.filter_map(|item| item.size).map(|size| size.allocated.0).sum::<u64>()
+                    + keys.map(|item| item.estimated_bytes).sum::<u64>();
+            waits.insert(cache, (format!("larder approve {}", one.plan.id), bytes));
+        }
+    }
+    waits
 }
 
 /// That a file was set aside is told for an hour.
@@ -263,10 +288,23 @@ fn unusual(recorder: &Recorder<'_>, sample: &Sample, now: Time) -> Vec<String> {
     found
 }
 
+/// Writes down how each cache grows, for who looks back: nobody is told of it. Whether there was
+/// something to write.
+pub(crate) fn archive_growth(base: &Base<'_>, recorder: &Recorder<'_>) -> bool {
+    let grows: Vec<_> = base.live.know().growth.values().cloned().collect();
+    let (trace, units, now) = (new_trace(), base.settings().units, larder_fs::now());
+    for growth in &grows {
+        let step = Step::new("growth", &trace, alerts::trend(growth, units, now));
+        let step = step.with("bytes_per_second", format!("{:.3}", growth.per_second));
+        recorder.say(step.of(&growth.cache));
+    }
+    !grows.is_empty()
+}
+
 /// What was done, or waits, as a notice.
 pub(crate) fn report(told: Told, host: &str, now: Time) -> Notice {
     let name = if told.command.is_some() { "PlanWaits" } else { "CacheCleaned" };
-    let Told { cache, text, command, undo, trace: _ } = told;
+    let Told { cache, text, command, frees, undo, trace: _ } = told;
     let alert = Alert {
         name: name.to_owned(),
         cache: cache.clone(),
@@ -278,7 +316,7 @@ pub(crate) fn report(told: Told, host: &str, now: Time) -> Notice {
         reasons: vec![Reason { id: "done".to_owned(), lost: None, text }],
         trend: String::new(),
         command,
-        frees: None,
+        frees,
         done: undo.map(|undo| format!("undo: {undo}")).into_iter().collect(),
         details: Vec::new(),
     };

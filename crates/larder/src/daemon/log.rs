@@ -1,6 +1,7 @@
 //! The log: lines for people, or JSON lines with the names of the Elastic Common Schema.
 //!
-//! Where journald reads standard error (`JOURNAL_STREAM`), text lines begin with their priority as
+//! Where journald reads standard error (`JOURNAL_STREAM` names it, systemd.exec(5)), text goes to
+//! its own socket with the fields of each event, or else as lines that begin with their priority as
 //! sd-daemon(3) has it. A log file is opened for each line, so that one that was moved away by
 //! rotation is made again.
 
@@ -27,13 +28,17 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Whether standard error is journald's, by the variable that systemd sets.
+    /// Whether standard error is journald's. The variable that systemd sets is inherited by whoever
+    /// is started with another standard error, so it has to be the very stream that it names.
     pub(crate) fn to_journal() -> bool {
-        std::env::var_os("JOURNAL_STREAM").is_some()
+        std::env::var("JOURNAL_STREAM").is_ok_and(|named| is_stderr(&named))
     }
 
     /// Writes an event. A log that cannot be written to stops nothing.
     pub(crate) fn event(&self, event: &Event, severity: Severity) {
+        if self.journal && !self.json && self.file.is_none() && to_socket(event, severity) {
+            return;
+        }
         let line = if self.json { self.ecs(event, severity) } else { self.text(event, severity) };
         let _ = match &self.file {
             Some(path) => OpenOptions::new()
@@ -49,12 +54,7 @@ impl Log {
         let cache = event.cache.as_ref().map_or_else(String::new, |cache| format!("{cache}: "));
         let message = one_line(&event.message);
         if self.journal && self.file.is_none() {
-            let priority = match severity {
-                Severity::Info => 6,
-                Severity::Warning => 4,
-                Severity::Critical => 2,
-            };
-            return format!("<{priority}>{cache}{message}\n");
+            return format!("<{}>{cache}{message}\n", priority(severity));
         }
         let at = WireTime(larder_core::Time::from_unix(event.at.unix())).text();
         format!("{at} {:<8} {cache}{message}\n", severity.name())
@@ -88,6 +88,64 @@ impl Log {
         text.push('\n');
         text
     }
+}
+
+/// As syslog(3) has them.
+fn priority(severity: Severity) -> u8 {
+    match severity {
+        Severity::Info => 6,
+        Severity::Warning => 4,
+        Severity::Critical => 2,
+    }
+}
+
+/// Whether `DEVICE:INODE` is standard error.
+#[cfg(unix)]
+fn is_stderr(named: &str) -> bool {
+    let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    named == format!("{}:{}", stat.st_dev, stat.st_ino)
+}
+
+#[cfg(not(unix))]
+fn is_stderr(_: &str) -> bool {
+    false
+}
+
+/// Where journald takes entries with their fields.
+#[cfg(target_os = "linux")]
+const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// Sends an event with its fields to journald; whether it took it.
+#[cfg(target_os = "linux")]
+fn to_socket(event: &Event, severity: Severity) -> bool {
+    let entry = entry(event, severity);
+    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.send_to(&entry, SOCKET)
+    });
+    sent.is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn to_socket(_: &Event, _: Severity) -> bool {
+    false
+}
+
+/// An entry in journald's own format: a field a line.
+#[cfg(target_os = "linux")]
+fn entry(event: &Event, severity: Severity) -> Vec<u8> {
+    let cache = event.cache.as_ref().map_or_else(String::new, |cache| format!("{cache}: "));
+    let mut fields = vec![
+        ("MESSAGE", format!("{cache}{}", event.message)),
+        ("PRIORITY", priority(severity).to_string()),
+        ("SYSLOG_IDENTIFIER", "larder".to_owned()),
+        ("LARDER_EVENT", event.kind.clone()),
+        ("TRACE_ID", event.trace_id.clone()),
+    ];
+    fields.extend(event.cache.clone().map(|cache| ("LARDER_CACHE", cache)));
+    fields.extend(event.plan_id.clone().map(|plan| ("LARDER_PLAN_ID", plan)));
+    let filled = fields.into_iter().filter(|(_, value)| !value.is_empty());
+    filled.flat_map(|(name, value)| format!("{name}={}\n", one_line(&value)).into_bytes()).collect()
 }
 
 /// ECS knows three: what failed says so in its name.
@@ -145,6 +203,18 @@ mod tests {
         assert_eq!(fields["labels"]["freed_bytes"], "1100000000");
         assert_eq!(fields["log.level"], "info");
         assert!(fields.get("larder.plan_id").is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn journald_gets_the_fields_and_nothing_forged() {
+        let text = String::from_utf8(entry(&event(), Severity::Warning)).unwrap();
+        assert_eq!(
+            text,
+            "MESSAGE=build: freed 1.1 GB and a forged line\nPRIORITY=4\n\
+             SYSLOG_IDENTIFIER=larder\nLARDER_EVENT=cleaned\n\
+             TRACE_ID=0af7651916cd43dd8448eb211c80319c\nLARDER_CACHE=build\n"
+        );
     }
 
     #[test]

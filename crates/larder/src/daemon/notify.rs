@@ -1,17 +1,21 @@
 //! Who is told, by the settings; and what became of it.
 
 use std::num::NonZeroU32;
-use std::sync::mpsc::{self, Receiver as Inbox};
+use std::sync::mpsc::{self, Receiver as Inbox, Sender};
 use std::time::Duration;
 
-use larder_core::{Notice, Severity};
+use larder_core::{Board, Notice, Severity};
 use larder_notify::{
-    Address, Delivery, Dispatcher, Fate, Kind, Language, Links, Options, Rate, Receiver, Secret,
+    Address, Attempts, Delivery, Dispatcher, Fate, Kind, Language, Links, Options, Rate, Receiver,
+    Secret,
 };
 
 use super::base::Base;
+use super::board_file;
+use super::outbox::{Outbox, as_reminder, still_true};
 use super::record::{Recorder, Step};
 use crate::exit::{CliError, Exit};
+use crate::settings::Settings;
 use crate::settings_notify::NotifySettings;
 
 /// Ids of notices that were delivered, so that a restart tells nobody twice.
@@ -22,11 +26,15 @@ const MOST: usize = 2000;
 /// The receivers, and what they did.
 pub(crate) struct Notifier {
     dispatcher: Dispatcher,
+    receivers: Vec<Receiver>,
+    links: Links,
+    outbox: Outbox,
     records: Records,
 }
 
 /// What became of notices.
 struct Records {
+    tell: Sender<Delivery>,
     deliveries: Inbox<Delivery>,
     delivered: Vec<(String, String)>,
 }
@@ -52,6 +60,7 @@ pub(crate) fn receiver(settings: &NotifySettings) -> Result<Receiver, CliError> 
     let receiver = Receiver {
         address: settings.url_file.clone().map(Address::File).or(url).or(file),
         secret_file: settings.secret_file.clone(),
+        username: settings.username.clone(),
         from: settings.from.clone(),
         to: settings.to.clone(),
         template,
@@ -86,23 +95,69 @@ impl Notifier {
                 ),
             }
         }
-        let delivered: Vec<(String, String)> = recorder
+        let delivered = recorder
             .state(KEY)
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default();
         let (tell, deliveries) = mpsc::channel();
-        let options = Options { links: Links { docs: None, page }, ..Options::default() };
-        let dispatcher = Dispatcher::start(receivers, &options, &delivered, move |delivery| {
-            // Once nobody listens any more, nobody needs to know.
-            let _ = tell.send(delivery);
-        });
-        let dispatcher = dispatcher.map_err(|error| CliError::because(Exit::Usage, &error))?;
-        Ok(Self { dispatcher, records: Records { deliveries, delivered } })
+        let records = Records { tell, deliveries, delivered };
+        let outbox = Outbox::open(&recorder.shared_history());
+        let links = Links { runbooks: base.settings().daemon.alert.runbooks, page };
+        let dispatcher = dispatcher(&receivers, &links, &outbox, &records)?;
+        Ok(Self { dispatcher, receivers, links, outbox, records })
     }
 
-    /// Tells everybody.
-    pub(crate) fn send(&self, notice: &Notice) {
-        self.dispatcher.send(notice);
+    /// Tells everybody; `board` takes it as told, and is kept with it before anybody is told.
+    pub(crate) fn send(&self, notices: &[Notice], board: String) {
+        let everybody: Vec<String> = self.receivers.iter().map(|one| one.name.clone()).collect();
+        self.outbox.put(notices, &everybody, (board_file::KEY, board));
+        for notice in notices {
+            let told = self.dispatcher.send(notice);
+            self.outbox.only(&notice.id, &told);
+        }
+    }
+
+    /// Sends what was not sent before larder ended, or was killed.
+    pub(crate) fn send_left(&self, base: &Base<'_>, recorder: &Recorder<'_>) {
+        for left in self.outbox.left() {
+            let kind = self.receivers.iter().find(|one| one.name == left.receiver).map(|r| r.kind);
+            // These know a message again by its key, and take it once.
+            let knows = matches!(kind, Some(Kind::Alertmanager | Kind::Pagerduty));
+            let unsure = left.maybe && !knows;
+            let again = if unsure { as_reminder(&left) } else { Some(left.notice.clone()) };
+            let board = base.live.know().board.clone();
+            let again = again.and_then(|notice| still_true(&notice, &board));
+            let taken = again.as_ref().is_some_and(|n| self.dispatcher.send_to(&left.receiver, n));
+            if unsure {
+                let what = if taken { ", so it is reminded" } else { "" };
+                let message =
+                    format!("{} may have been told when larder ended{what}", left.receiver);
+                let step = Step::new("notification-unknown", "", message).bad(Severity::Warning);
+                recorder.say(step.with("notice", &left.notice.id));
+            }
+            if !taken || unsure {
+                self.outbox.forget(&left.notice.id, &left.receiver);
+            }
+        }
+    }
+
+    /// Takes the receivers of new settings in place of these, or says why they cannot work; then
+    /// all stays as it is. Who is as before goes on as before.
+    pub(crate) fn renew(&mut self, settings: &Settings) -> Result<(), CliError> {
+        let receivers = settings.notify.iter().map(receiver).collect::<Result<Vec<_>, _>>()?;
+        let runbooks = settings.daemon.alert.runbooks.clone();
+        let links = Links { runbooks, page: self.links.page.clone() };
+        if receivers == self.receivers && links == self.links {
+            return Ok(());
+        }
+        let new = dispatcher(&receivers, &links, &self.outbox, &self.records)?;
+        self.links = links;
+        let old = std::mem::replace(&mut self.dispatcher, new);
+        let patience = self.receivers.iter().map(|one| one.timeout).max().unwrap_or_default();
+        self.receivers = receivers;
+        // One that hangs does not hold up the measuring; what it did not take goes to the new one.
+        std::thread::spawn(move || old.stop(patience + Duration::from_secs(1)));
+        Ok(())
     }
 
     /// Keeps what fires alive where it would be taken for over.
@@ -115,24 +170,57 @@ impl Notifier {
         self.dispatcher.counts()
     }
 
-    /// Records what became of notices since the last time.
-    pub(crate) fn record(&mut self, recorder: &Recorder<'_>) {
-        self.records.record(recorder);
+    /// Records what became of notices since the last time. What a receiver of earlier settings did
+    /// not take goes to the one that has its name now.
+    pub(crate) fn record(&mut self, board: &Board, recorder: &Recorder<'_>) {
+        for (id, receiver) in self.records.record(recorder) {
+            let all = self.outbox.left();
+            let left = all.iter().find(|l| l.notice.id == id && l.receiver == receiver);
+            let Some(left) = left else { continue };
+            let again = still_true(&left.notice, board);
+            if !again.is_some_and(|notice| self.dispatcher.send_to(&receiver, &notice)) {
+                self.outbox.forget(&id, &receiver);
+            }
+        }
     }
 
-    /// Sends what can be sent in that time, and ends.
+    /// Sends what can be sent in that time, and ends. The rest is sent after the next start.
     pub(crate) fn stop(self, recorder: &Recorder<'_>, within: Duration) {
-        let Self { dispatcher, mut records } = self;
+        let Self { dispatcher, mut records, .. } = self;
         dispatcher.stop(within);
         records.record(recorder);
     }
 }
 
+fn dispatcher(
+    receivers: &[Receiver],
+    links: &Links,
+    outbox: &Outbox,
+    records: &Records,
+) -> Result<Dispatcher, CliError> {
+    let (hears, settles, tell) = (outbox.clone(), outbox.clone(), records.tell.clone());
+    let options = Options {
+        links: links.clone(),
+        attempts: Attempts::heard_by(move |attempt| hears.attempt(attempt)),
+        ..Options::default()
+    };
+    let started = Dispatcher::start(receivers.to_vec(), &options, &records.delivered, move |one| {
+        settles.settle(&one);
+        // Once nobody listens any more, nobody needs to know.
+        let _ = tell.send(one);
+    });
+    started.map_err(|error| CliError::because(Exit::Usage, &error))
+}
+
 impl Records {
-    fn record(&mut self, recorder: &Recorder<'_>) {
-        let mut new = false;
+    /// Notice and receiver of what was not sent.
+    fn record(&mut self, recorder: &Recorder<'_>) -> Vec<(String, String)> {
+        let (mut new, mut unsent) = (false, Vec::new());
         while let Ok(delivery) = self.deliveries.try_recv() {
             new |= delivery.fate == Fate::Sent && !delivery.resent;
+            if matches!(delivery.fate, Fate::Unsent(_)) && !delivery.resent {
+                unsent.push((delivery.notice.clone(), delivery.receiver.clone()));
+            }
             self.take(delivery, recorder);
         }
         if new {
@@ -140,6 +228,7 @@ impl Records {
             self.delivered.drain(..over);
             recorder.keep(KEY, serde_json::to_string(&self.delivered).unwrap_or_default());
         }
+        unsent
     }
 
     fn take(&mut self, delivery: Delivery, recorder: &Recorder<'_>) {

@@ -132,6 +132,11 @@ impl<'a> Recorder<'a> {
         &self.history
     }
 
+    /// The history itself, for threads of their own.
+    pub(crate) fn shared_history(&self) -> Arc<History> {
+        Arc::clone(&self.history)
+    }
+
     /// Counts events since the start, for other threads.
     pub(crate) fn counter(&self) -> Arc<dyn Fn() -> u64 + Send + Sync> {
         let count = Arc::clone(&self.count);

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::exit::CliError;
 use crate::redis_target::{self, RedisTarget};
 use crate::slow_watch::Watched;
-use crate::{args_keys, key_removal, throttles};
+use crate::{args_keys, key_removal, redis_readings, throttle_guard, throttles};
 
 /// Slow commands older than this are not what ails it now.
 const RECENT: Duration = Duration::from_mins(10);
@@ -142,6 +142,7 @@ fn throttle(
         run.recorder.say(with_evidence(step, offence).bad(Severity::Warning));
         return None;
     }
+    throttle_guard::post(context, &target.cache, user);
     let until = context.now.plus(length);
     let message = format!("user {user} is limited for {}", larder_core::time::Typed(length));
     let step = Step::new("throttled", run.trace, message).of(&target.cache).bad(Severity::Warning);
@@ -175,6 +176,8 @@ fn analyse(
     };
     let stopped = || context.meter.stopped();
     let found = audit(&deployment, options, &stopped).map_err(failed)?;
+    let state = context.settings().state.as_deref();
+    redis_readings::add_own(state, &target.endpoint, found.caused);
     let mut details: Vec<String> = Vec::new();
     for (prefix, count) in found.prefixes.iter().take(NAMED) {
         let share = count.bytes as f64 * 100.0 / found.bytes.max(1) as f64;

@@ -12,9 +12,11 @@ use larder_engine::World;
 use larder_engine::world::Root;
 use larder_fs::index::Index;
 use larder_go::sizes::Sizes;
-use larder_redis::{Measured, Readings, RedisError, measure_since};
+use larder_redis::select::Caused;
+use larder_redis::{Measured, Readings, RedisError, Window, measure_since};
 use larder_server::RedisExposed;
 
+use super::own_work::{OwnWork, Seen};
 use super::redis_facts;
 use crate::context::Context;
 use crate::redis_sample;
@@ -35,6 +37,10 @@ pub(crate) struct Sampler {
 struct Asked {
     /// Counters of the last time, for rates over the time between.
     readings: Readings,
+    /// What happened in the time before that.
+    window: Option<Window>,
+    /// What larder itself was at there when it was asked.
+    seen: Seen,
     /// Since when an answer is waited for.
     since: Option<Instant>,
 }
@@ -76,9 +82,10 @@ impl Sampler {
         context: &Context<'_>,
         world: &World,
         patience: Duration,
+        own: &OwnWork,
     ) -> Round {
         let mut round = Round::default();
-        self.ask(context, &mut round);
+        self.ask(context, own, &mut round);
         for (kind, sizes) in &mut self.roots {
             let root = match kind {
                 RootKind::GoCache => &world.gocache,
@@ -86,12 +93,12 @@ impl Sampler {
             };
             measure_root(root, sizes, context.settings(), &context.meter, &mut round.samples);
         }
-        self.collect(Instant::now() + patience, &mut round);
+        self.collect(Instant::now() + patience, own, &mut round);
         round
     }
 
     /// Asks every Redis that owes no answer.
-    fn ask(&mut self, context: &Context<'_>, round: &mut Round) {
+    fn ask(&mut self, context: &Context<'_>, own: &OwnWork, round: &mut Round) {
         let targets = redis_target::configured(context);
         let known: Vec<String> = targets
             .iter()
@@ -103,7 +110,7 @@ impl Sampler {
         self.redis.retain(|cache, _| known.contains(cache));
         for target in targets {
             match target {
-                Ok(target) => self.ask_one(target, context),
+                Ok(target) => self.ask_one(target, context, own),
                 Err((cache, error)) => {
                     round.fail(cache, String::new(), error.what, Duration::ZERO);
                 }
@@ -111,12 +118,17 @@ impl Sampler {
         }
     }
 
-    fn ask_one(&mut self, target: RedisTarget, context: &Context<'_>) {
+    fn ask_one(&mut self, target: RedisTarget, context: &Context<'_>, own: &OwnWork) {
         let asked = self.redis.entry(target.cache.clone()).or_default();
         if asked.since.is_some() {
             return;
         }
         asked.since = Some(Instant::now());
+        asked.seen = own.seen(&target.cache);
+        let caused = own.take(&target.cache);
+        if caused != Caused::default() {
+            asked.readings.add_own(caused, context.now);
+        }
         let before = asked.readings.clone();
         let answers = self.answers.0.clone();
         let (now, state) = (context.now, context.settings().state.clone());
@@ -134,7 +146,7 @@ impl Sampler {
         });
     }
 
-    fn collect(&mut self, until: Instant, round: &mut Round) {
+    fn collect(&mut self, until: Instant, own: &OwnWork, round: &mut Round) {
         let waits = |redis: &BTreeMap<String, Asked>| redis.values().any(|a| a.since.is_some());
         while waits(&self.redis) {
             let left = until.saturating_duration_since(Instant::now());
@@ -144,8 +156,14 @@ impl Sampler {
             let Answer { target, result, took } = answer;
             let url = target.endpoint.url();
             match result {
-                Ok((measured, facts)) => {
-                    asked.readings = measured.readings;
+                Ok((mut measured, facts)) => {
+                    if asked.seen.is_quiet(own.seen(&target.cache)) {
+                        asked.readings = measured.readings;
+                        asked.window = measured.vitals.window;
+                    } else {
+                        // What is counted now is partly our own doing, how much is not known yet.
+                        measured.vitals.window = asked.window;
+                    }
                     let row = RedisRow {
                         cache: target.cache.clone(),
                         url,

@@ -1,36 +1,39 @@
 //! The thread that ticks: measure, judge, tell, and hand out work that is due.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::time::{Duration, Instant};
 
-use larder_core::{Notice, Severity, Time};
+use larder_core::alert_board::Telling;
+use larder_core::{CacheKind, Notice, Severity, Time};
 use larder_engine::trigger::{Restraint, Runs, Trigger};
 
-use super::alerts;
 use super::base::Base;
 use super::cleaning::Told;
 use super::due::Dues;
-use super::judging;
+use super::handed::{Full, Handed};
 use super::notify::Notifier;
 use super::record::{Recorder, Step, new_trace};
 use super::respond::Sick;
 use super::sampler::Sampler;
-use super::serve;
 use super::signals::Reload;
 use super::silences::{self, Silences};
-use super::systemd;
 use super::work::{Done, Job};
-use super::{board_file, hooks};
-use crate::bridge;
+use super::{alerts, board_file, hooks, judging, serve, systemd};
 use crate::exit::{CliError, Exit};
 use crate::settings_history::HistoryKind;
 use crate::waiting::Seen;
+use crate::{bridge, throttles};
 
 /// How long a round waits for the answers of servers.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// Growth is written down this often.
+const ARCHIVED: Duration = Duration::from_hours(1);
+/// An alert of a cache of Go's that is not there ends after this: a disk may come back, and a build
+/// makes a new folder.
+const GONE: Duration = Duration::from_mins(10);
 /// systemd hears at least so often that it lives.
 const ALIVE: Duration = Duration::from_secs(5);
 /// How long receivers are given when it stops.
@@ -48,8 +51,7 @@ pub(crate) enum Serving {
 pub(crate) struct Ticker<'a> {
     pub(super) base: &'a Base<'a>,
     pub(super) recorder: &'a Recorder<'a>,
-    jobs: SyncSender<Job>,
-    results: Receiver<Done>,
+    handed: Handed,
     sampler: Sampler,
     notifier: Notifier,
     pub(super) runs: Runs,
@@ -63,7 +65,12 @@ pub(crate) struct Ticker<'a> {
     foreseen: Option<Instant>,
     /// When systemd last heard of it.
     lived: Option<Instant>,
-    waiting_jobs: usize,
+    /// When growth was last written down.
+    archived: Option<Instant>,
+    /// When the next limit is over.
+    pub(super) lift_at: Option<Time>,
+    /// Since when a cache with an alert is not there.
+    gone: BTreeMap<String, Instant>,
 }
 
 impl<'a> Ticker<'a> {
@@ -71,8 +78,7 @@ impl<'a> Ticker<'a> {
     pub(crate) fn new(
         base: &'a Base<'a>,
         recorder: &'a Recorder<'a>,
-        jobs: SyncSender<Job>,
-        results: Receiver<Done>,
+        handed: Handed,
     ) -> Result<Self, CliError> {
         let board = recorder.state(board_file::KEY).map(|text| board_file::read(&text));
         base.live.know().board = board.unwrap_or_default();
@@ -84,8 +90,7 @@ impl<'a> Ticker<'a> {
         Ok(Self {
             base,
             recorder,
-            jobs,
-            results,
+            handed,
             sampler: Sampler::new(),
             notifier,
             runs: runs.into_iter().map(|(what, at)| (what, Time::from_unix_nanos(at))).collect(),
@@ -96,7 +101,9 @@ impl<'a> Ticker<'a> {
             scanned: None,
             foreseen: None,
             lived: None,
-            waiting_jobs: 0,
+            archived: None,
+            lift_at: None,
+            gone: BTreeMap::new(),
         })
     }
 
@@ -105,6 +112,7 @@ impl<'a> Ticker<'a> {
         if let Some(name) = trigger {
             hooks::check(name)?;
         }
+        self.notifier.send_left(self.base, self.recorder);
         let patience = self.longest_answer();
         self.measure(patience)?;
         self.give(Job::Scan);
@@ -161,6 +169,10 @@ impl<'a> Ticker<'a> {
         let page = server.as_ref().map(larder_server::Running::url);
         let place = page.as_ref().map_or_else(String::new, |url| format!(" and serves {url}"));
         self.recorder.say(Step::new("started", &trace, format!("watches{place}")));
+        if page.is_some() {
+            self.notifier = Notifier::start(self.base, self.recorder, page.clone())?;
+        }
+        self.notifier.send_left(self.base, self.recorder);
         if let Some(url) = &page {
             self.base.printer.note(&format!("Watching; metrics are at {url}/metrics"));
         }
@@ -205,6 +217,9 @@ impl<'a> Ticker<'a> {
         }
         if over(self.foreseen, RESEND) && self.foresee() {
             self.foreseen = Some(now);
+            if over(self.archived, ARCHIVED) && judging::archive_growth(self.base, self.recorder) {
+                self.archived = Some(now);
+            }
         }
         self.take_results();
         self.judge();
@@ -215,7 +230,8 @@ impl<'a> Ticker<'a> {
             self.resent = Some(now);
             self.resend();
         }
-        self.notifier.record(self.recorder);
+        let board = self.base.live.know().board.clone();
+        self.notifier.record(&board, self.recorder);
         self.base.live.know().notified = self.notifier.counts();
         Ok(())
     }
@@ -227,7 +243,7 @@ impl<'a> Ticker<'a> {
             judging::foresee(self.base);
             return true;
         }
-        let idle = self.waiting_jobs == 0;
+        let idle = self.handed.is_idle();
         if idle {
             self.give(Job::Foresee);
         }
@@ -237,7 +253,7 @@ impl<'a> Ticker<'a> {
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
         let context = self.base.context(&["watch"]);
         let world = bridge::world(&context)?;
-        let round = self.sampler.round(&context, &world, patience);
+        let round = self.sampler.round(&context, &world, patience, &self.base.own);
         judging::take(self.base, self.recorder, round, &world, context.now);
         Ok(())
     }
@@ -256,26 +272,30 @@ impl<'a> Ticker<'a> {
         let judged = judging::judge(self.base, self.recorder, self.bad_settings.as_deref(), now);
         let text = self.recorder.state(silences::KEY);
         let silences = Silences::read(text.as_deref(), now);
-        let tellings = {
+        let (tellings, board) = {
             let mut known = self.base.live.know();
             let caches: Vec<String> =
                 judged.iter().map(|judged| judged.alert.cache.clone()).collect();
             let thresholds = &settings.daemon.alert.thresholds;
             known.board.step(judged, thresholds, now);
             if known.ready.is_some() {
-                known.board.retain(|cache| caches.iter().any(|c| c == cache), now);
+                let here = |cache: &str| caches.iter().any(|c| c == cache);
+                self.gone.retain(|cache, _| !here(cache));
+                let gone = &mut self.gone;
+                known.board.retain(|cache| here(cache) || is_awaited(gone, cache), now);
             }
             let firing = alerts::firing(&known.board);
             let inhibit = &settings.daemon.alert.inhibit;
             let told = known
                 .board
                 .tell(thresholds, now, |alert| alerts::quiet(alert, &firing, &silences, inhibit));
-            let text = board_file::write(&known.board);
-            drop(known);
-            // Before anybody is told: what was told is known after a kill in between.
-            self.recorder.keep(board_file::KEY, text);
-            told
+            (told, board_file::write(&known.board))
         };
+        self.tell(tellings, board, now);
+    }
+
+    /// Records and sends what is to be told; `board` takes it as told.
+    fn tell(&mut self, tellings: Vec<Telling>, board: String, now: Time) {
         let trace = new_trace();
         for telling in &tellings {
             let alert = &telling.alert;
@@ -296,9 +316,15 @@ impl<'a> Ticker<'a> {
             self.recorder.say(step.bad(if ended { Severity::Info } else { alert.severity }));
         }
         let sick: Vec<Sick> = tellings.iter().filter_map(|t| self.sick(t, now)).collect();
-        for notice in alerts::notices(tellings, self.recorder.host(), now) {
+        let notices = alerts::notices(tellings, self.recorder.host(), now);
+        for notice in &notices {
             self.recorder.follow(&notice.id, &trace);
-            self.notifier.send(&notice);
+        }
+        if notices.is_empty() {
+            self.recorder.keep(board_file::KEY, board);
+        } else {
+            // Before anybody is told: what was told is known after a kill in between.
+            self.notifier.send(&notices, board);
         }
         for sick in sick {
             self.give(Job::Respond(Box::new(sick)));
@@ -306,7 +332,7 @@ impl<'a> Ticker<'a> {
     }
 
     /// Whether an alert is one to be answered.
-    fn sick(&mut self, telling: &larder_core::alert_board::Telling, now: Time) -> Option<Sick> {
+    fn sick(&mut self, telling: &Telling, now: Time) -> Option<Sick> {
         let alert = &telling.alert;
         let again = telling.occasion == larder_core::Occasion::Reminder;
         let asked = again || telling.occasion == larder_core::Occasion::Raised;
@@ -355,25 +381,17 @@ impl<'a> Ticker<'a> {
     }
 
     pub(super) fn give(&mut self, job: Job) {
-        let name = job.name();
-        match self.jobs.try_send(job) {
-            Ok(()) => self.waiting_jobs += 1,
-            Err(TrySendError::Full(_)) => {
-                let message = format!("too much waits already: {name} is left out");
-                self.recorder.say(Step::new("job-dropped", "", message).bad(Severity::Warning));
-            }
-            // The worker ended by a defect, which is told when it is joined.
-            Err(TrySendError::Disconnected(_)) => self.base.meter.stop(),
+        if let Err(Full(name)) = self.handed.give(job) {
+            let message = format!("too much waits already: {name} is left out");
+            self.recorder.say(Step::new("job-dropped", "", message).bad(Severity::Warning));
         }
     }
 
     fn take_results(&mut self) {
-        let (all, works) = drain(&self.results);
-        for done in all {
+        for done in self.handed.take() {
             self.take(done);
         }
-        if !works {
-            // It ended by a defect, which is told when it is joined.
+        if !self.handed.works() {
             self.base.meter.stop();
         }
     }
@@ -390,7 +408,7 @@ impl<'a> Ticker<'a> {
                 self.base.live.know().board.look_again(&cache, details);
             }
             Done::Deferred(id) => self.dues.again(&id),
-            Done::Ended => self.waiting_jobs = self.waiting_jobs.saturating_sub(1),
+            Done::Ended => {}
         }
     }
 
@@ -400,17 +418,14 @@ impl<'a> Ticker<'a> {
         let trace = told.trace.clone();
         let notice = judging::report(told, self.recorder.host(), now);
         self.recorder.follow(&notice.id, &trace);
-        self.notifier.send(&notice);
+        let board = board_file::write(&self.base.live.know().board);
+        self.notifier.send(&[notice], board);
     }
 
     /// Waits until all that was handed out is done.
     fn until_idle(&mut self) {
-        while self.waiting_jobs > 0 {
-            match self.results.recv_timeout(Duration::from_millis(200)) {
-                Ok(done) => self.take(done),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+        while let Some(done) = self.handed.wait() {
+            self.take(done);
         }
     }
 
@@ -421,14 +436,18 @@ impl<'a> Ticker<'a> {
                 return;
             }
             self.base.live.wait(left.min(Duration::from_millis(250)));
+            if self.lift_at.is_some_and(|at| at <= larder_fs::now()) {
+                self.lift_overdue();
+            }
             if self.lived.is_none_or(|at| at.elapsed() >= ALIVE) {
                 self.live_on();
             }
-            let before = self.waiting_jobs;
+            let before = self.handed.open();
             self.take_results();
-            if self.waiting_jobs < before {
+            if self.handed.open() < before {
                 // What was found out is told at once, not at the next measurement.
                 self.judge();
+                self.lift_at = throttles::next_end(&self.base.context(&["watch"]));
             }
         }
     }
@@ -443,19 +462,18 @@ impl<'a> Ticker<'a> {
 
     fn reload(&mut self, reload: &mut Reload) {
         let trace = new_trace();
-        match self.base.reload() {
-            Ok(()) => {
+        let read = self.base.read().and_then(|new| {
+            // All of it is in force, or none.
+            self.notifier.renew(&new.settings)?;
+            Ok(new)
+        });
+        match read {
+            Ok(new) => {
+                self.base.take(new);
                 reload.watch(&self.base.resolved());
                 self.bad_settings = None;
                 self.dues = self.dues.renewed(self.base, self.recorder);
                 self.recorder.say(Step::new("reloaded", &trace, "settings were read again"));
-                match Notifier::start(self.base, self.recorder, None) {
-                    Ok(new) => {
-                        let old = std::mem::replace(&mut self.notifier, new);
-                        old.stop(self.recorder, Duration::from_secs(1));
-                    }
-                    Err(error) => self.refuse(&error, &trace),
-                }
             }
             Err(error) => self.refuse(&error, &trace),
         }
@@ -469,31 +487,11 @@ impl<'a> Ticker<'a> {
     }
 }
 
-/// What came of jobs, and whether somebody still works.
-fn drain(results: &Receiver<Done>) -> (Vec<Done>, bool) {
-    let mut all = Vec::new();
-    loop {
-        match results.try_recv() {
-            Ok(done) => all.push(done),
-            Err(error) => return (all, error == TryRecvError::Empty),
-        }
+/// Whether a cache that is not there may soon be back.
+fn is_awaited(gone: &mut BTreeMap<String, Instant>, cache: &str) -> bool {
+    // A Redis that is down is measured as such; one that is not measured is in no settings.
+    if cache.parse::<CacheKind>().is_err() {
+        return false;
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[test]
-    fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
-        let (tell, results) = mpsc::channel();
-        tell.send(Done::Ended).unwrap();
-        assert!(matches!(drain(&results), (all, true) if all.len() == 1));
-        assert!(matches!(drain(&results), (all, true) if all.is_empty()));
-        tell.send(Done::Ended).unwrap();
-        drop(tell);
-        assert!(matches!(drain(&results), (all, false) if all.len() == 1));
-    }
+    gone.entry(cache.to_owned()).or_insert_with(Instant::now).elapsed() < GONE
 }

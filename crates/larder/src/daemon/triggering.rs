@@ -1,7 +1,9 @@
 //! What makes work due, and what holds it back: schedules, budgets, full disks, hooks, approvals.
 
+use std::cell::RefCell;
+
 use larder_core::check::Approval;
-use larder_core::{CacheKind, Severity};
+use larder_core::{CacheKind, Event, Severity};
 use larder_engine::trigger::{Restraint, Trigger, of_sample};
 
 use super::hooks;
@@ -114,8 +116,21 @@ impl Ticker<'_> {
     /// No limit outlives its time, whoever set it.
     pub(super) fn lift_overdue(&mut self) {
         let context = self.base.context(&["watch"]);
-        let tell = |event| self.recorder.event(event, Severity::Info);
+        let over = RefCell::new(Vec::new());
+        let tell = |event: Event| {
+            if event.kind == "unthrottled" {
+                over.borrow_mut().push((event.cache.clone(), event.message.clone()));
+            }
+            self.recorder.event(event, Severity::Info);
+        };
         throttles::lift_overdue(&context, &tell);
-        self.base.live.know().throttles = throttles::in_force(&context);
+        let mut known = self.base.live.know();
+        for (cache, what) in over.into_inner() {
+            // Who was told of the limit is told of its end.
+            known.board.note(&cache.unwrap_or_default(), Some(what), Vec::new());
+        }
+        known.throttles = throttles::in_force(&context);
+        drop(known);
+        self.lift_at = throttles::next_end(&context);
     }
 }

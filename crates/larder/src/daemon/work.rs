@@ -65,6 +65,16 @@ impl Job {
             Self::Foresee => "trend",
         }
     }
+
+    /// Each Redis whose keys it may look up.
+    fn works_on(&self) -> Vec<String> {
+        match self {
+            Self::PruneRedis { cache, .. } => vec![cache.clone()],
+            Self::Respond(sick) => vec![sick.cache.clone()],
+            Self::Apply(waiting) if !waiting.plan.keys.is_empty() => waiting.caches(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What came of a job.
@@ -126,12 +136,18 @@ impl<'a> Worker<'a> {
     fn job(&self, job: Job) {
         let trace = new_trace();
         let run = Run { base: self.base, recorder: self.recorder, trace: &trace };
+        let context = self.base.context(&["watch"]);
+        self.base.own.during(&context, &job.works_on(), || self.do_it(job, &run));
+    }
+
+    fn do_it(&self, job: Job, run: &Run<'_>) {
+        let trace = run.trace;
         let changes = matches!(job, Job::Prune { .. } | Job::Apply(_));
         let told = match job {
-            Job::Scan => return self.scan(&trace),
+            Job::Scan => return self.scan(trace),
             Job::Foresee => return judging::foresee(self.base),
-            Job::Verify { trigger } => return self.verify(&trigger, &trace),
-            Job::Download { trigger } => return self.download(&trigger, &trace),
+            Job::Verify { trigger } => return self.verify(&trigger, trace),
+            Job::Download { trigger } => return self.download(&trigger, trace),
             Job::Prune { caches, trigger } => run.prune(&caches, &trigger),
             Job::PruneRedis { cache, trigger } => run.prune_redis(&cache, &trigger),
             Job::Apply(waiting) => {
@@ -143,7 +159,7 @@ impl<'a> Worker<'a> {
             }
             Job::Respond(sick) => {
                 let cache = sick.cache.clone();
-                let found = respond::respond(&run, &sick);
+                let found = respond::respond(run, &sick);
                 let (done, details) = (found.done, found.details);
                 return self.tell(if sick.again && done.is_none() {
                     Done::LookedAgain { cache, details }
@@ -154,7 +170,7 @@ impl<'a> Worker<'a> {
         };
         if changes && !told.is_empty() {
             // What could go and what is wrong is another now.
-            self.scan(&trace);
+            self.scan(trace);
         }
         for told in told {
             self.tell(Done::Told(told));

@@ -183,7 +183,8 @@ fn a_killed_download_is_finished_by_the_next_and_leaves_no_litter() {
     ] {
         for &nth in steps {
             fresh(&sandbox);
-            cut_short += u32::from(killed(&sandbox, &["download", "src"], calls, nth));
+            cut_short +=
+                u32::from(killed(&sandbox, &["download", "--jobs", "1", "src"], calls, nth));
             larder(&sandbox, &["download", "src"]).ends(0);
             crate::flow::same(&cache, &tree(&sandbox.gomodcache()), &format!("{calls} {nth}"));
             crate::flow::same(&sources, &whole(&project), &format!("{calls} {nth}"));

@@ -2,6 +2,8 @@
 //! temporary, and no variable of whoever runs this reaches it.
 #![allow(clippy::pedantic, reason = "a test is read for what it holds")]
 
+#[cfg(unix)]
+mod alert_kit;
 mod config;
 #[cfg(target_os = "linux")]
 mod daemon_kit;
@@ -14,6 +16,14 @@ mod export_queries;
 mod files;
 mod flow;
 #[cfg(unix)]
+mod flow_alerts;
+#[cfg(unix)]
+mod flow_alerts_kill;
+#[cfg(unix)]
+mod flow_alerts_receivers;
+#[cfg(unix)]
+mod flow_alerts_rules;
+#[cfg(unix)]
 mod flow_attack;
 mod flow_clean;
 mod flow_download;
@@ -25,9 +35,13 @@ mod flow_go_scripts;
 #[cfg(unix)]
 mod flow_go_sumdb;
 mod flow_heal;
+#[cfg(unix)]
+mod flow_health;
 mod flow_json;
 mod flow_kill;
 mod flow_live;
+#[cfg(target_os = "linux")]
+mod flow_log;
 #[cfg(unix)]
 mod flow_net;
 mod flow_places;
@@ -36,6 +50,8 @@ mod flow_prune;
 #[cfg(unix)]
 mod flow_redis;
 mod flow_redis_audit;
+#[cfg(target_os = "linux")]
+mod flow_respond;
 #[cfg(target_os = "linux")]
 mod flow_secret;
 #[cfg(target_os = "linux")]
