@@ -103,7 +103,7 @@ fn a_cache_of_gos_says_what_its_history_tells_and_what_is_not_known() {
 fn growth_above_the_threshold_is_told_and_below_it_is_only_written_down() {
     let sandbox = GoSandbox::new();
     fake_gocache(&sandbox.gocache(), 100);
-    fake_gocache(&sandbox.gomodcache(), 4);
+    larder_testkit::fake_gomodcache(&sandbox.gomodcache(), 2, 2, 1);
     a_week(&sandbox, &[("build", 100_000_000), ("mod", 1_000_000)]);
     let inbox = Inbox::new();
     settings(
