@@ -16,7 +16,7 @@ use crate::schema;
 /// How long one process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(5);
 /// What a connection keeps of the file in memory, KiB.
-const CACHE_KIB: i64 = 512;
+const CACHE_KIB: i64 = 256;
 /// Pages of the write-ahead log before they go into the file: 1 MB, which who opens it first goes
 /// through in a millisecond.
 const LOG_PAGES: u32 = 250;
@@ -69,7 +69,7 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Option<Connection>, HistoryErr
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Four times as much is usual, for each of several connections of a daemon that has to be small.
+    // Eight times as much is usual, for each of several connections of a daemon that has to be small.
     // What is read again is in the page cache of the system.
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     // The last one to leave would write the log into the file and wait for the disk; a command

@@ -52,7 +52,11 @@ fn failed(error: &CliError) -> ApiResponse {
     let status = match error.exit {
         Exit::Usage => 404,
         Exit::Refused => 409,
-        _ => 500,
+        // What failed on this machine is not for everybody who may ask.
+        _ => {
+            return ApiResponse::problem(500, "larder failed to do it; its log says why")
+                .because(error.what.clone());
+        }
     };
     ApiResponse::problem(status, error.what.clone())
 }
@@ -160,8 +164,14 @@ fn plans(api: &Api, _: &ApiRequest) -> ApiResponse {
 /// The text of a plan that waits.
 fn read(state: &Path, id: &str) -> Result<(PathBuf, String), CliError> {
     let path = waiting::by_whole_id(state, id)?;
-    let text = std::fs::read_to_string(&path).map_err(|e| CliError::io("read", &path, &e))?;
-    Ok((path, text))
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok((path, text)),
+        // A newer one took its place, or it was applied, in between.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(CliError::new(Exit::Usage, format!("no plan {id:?} waits any more")))
+        }
+        Err(error) => Err(CliError::io("read", &path, &error)),
+    }
 }
 
 fn plan(api: &Api, request: &ApiRequest) -> ApiResponse {
