@@ -15,7 +15,7 @@ pub(super) fn begin() {
     const SETTINGS: [(&str, &str); 3] = [
         ("MALLOC_MMAP_THRESHOLD_", "65536"),
         ("MALLOC_TRIM_THRESHOLD_", "65536"),
-        ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0"),
+        ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"),
     ];
     let unset = SETTINGS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none());
     let unset: Vec<(&str, &str)> = unset.collect();
