@@ -10,12 +10,12 @@
 pub(super) fn begin() {
     use std::os::unix::process::CommandExt as _;
 
-    /// From this size on, bytes, memory is asked of the system and given back at once; and threads
-    /// that come and go share two heaps, which each would leave half empty.
+    /// From this size on, bytes, memory is asked of the system and given back at once; and no
+    /// thread keeps pieces for itself, one of which holds all that lies before it.
     const SETTINGS: [(&str, &str); 3] = [
         ("MALLOC_MMAP_THRESHOLD_", "65536"),
         ("MALLOC_TRIM_THRESHOLD_", "65536"),
-        ("MALLOC_ARENA_MAX", "2"),
+        ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0"),
     ];
     let unset = SETTINGS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none());
     let unset: Vec<(&str, &str)> = unset.collect();
