@@ -1,9 +1,9 @@
 //! What runs by itself, in one page: sample → score → plan → check → (apply | wait for approval) →
 //! record → notify.
 //!
-//! Two threads. The one here ticks: it measures, judges, tells, and decides what is due; it never
-//! waits for work. The other works: full scans, prunes, plans that were approved, verifications,
-//! answers to a sick Redis, one after the other. Receivers of notices and HTTP have threads of
+//! Three threads. The one here ticks: it measures, judges, tells, and decides what is due; it never
+//! waits for work. Another works: full scans, prunes, plans that were approved, verifications, one
+//! after the other. The third answers a sick Redis, which must not wait for a build. Receivers of notices and HTTP have threads of
 //! their own, so that nobody slow holds up the measuring.
 
 mod alerts;
@@ -68,24 +68,25 @@ pub(crate) fn run(global: &GlobalArgs, printer: &Printer, mode: &Mode) -> Result
     }
     let recorder = record::Recorder::open(&base, &state)?;
     let (jobs, inbox) = mpsc::sync_channel(work::QUEUE);
+    let (answers, sick) = mpsc::sync_channel(work::QUEUE);
     let (results, done) = mpsc::channel();
     std::thread::scope(|scope| {
-        let worker = work::Worker::new(&base, &recorder, results);
-        let working = scope.spawn(move || worker.run(&inbox));
-        let ticked =
-            Ticker::new(&base, &recorder, handed::Handed::new(jobs, done)).and_then(|ticker| {
-                match mode {
-                    Mode::Once { trigger } => ticker.once(trigger.as_deref()),
-                    Mode::Watch => ticker.forever(&Serving::Not),
-                    Mode::Serve { listen } => ticker.forever(&Serving::At(*listen)),
-                }
-            });
+        let working = [(inbox, results.clone()), (sick, results)].map(|(inbox, results)| {
+            let worker = work::Worker::new(&base, &recorder, results);
+            scope.spawn(move || worker.run(&inbox))
+        });
+        let handed = handed::Handed::new(jobs, answers, done);
+        let ticked = Ticker::new(&base, &recorder, handed).and_then(|ticker| match mode {
+            Mode::Once { trigger } => ticker.once(trigger.as_deref()),
+            Mode::Watch => ticker.forever(&Serving::Not),
+            Mode::Serve { listen } => ticker.forever(&Serving::At(*listen)),
+        });
         if ticked.is_err() {
             // A job that waits for builds would hold up the end for as long as they go on.
             base.meter.stop();
         }
-        // The queue is gone with the ticker, so the worker ends after what it is at.
-        if working.join().is_err() {
+        // The queues are gone with the ticker, so each worker ends after what it is at.
+        if working.map(|worker| worker.join().is_err()).contains(&true) {
             return Err(CliError::new(Exit::Partly, "the work broke off by a defect of larder"));
         }
         ticked

@@ -11,9 +11,11 @@ use super::work::{Done, Job};
 /// How often somebody who waits for all of it looks whether the worker still lives.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The way to the thread that works, and the way back.
+/// The ways to the threads that work, and the way back.
 pub(crate) struct Handed {
     jobs: SyncSender<Job>,
+    /// A sick Redis waits for no build, nor for whoever waits for one.
+    answers: SyncSender<Job>,
     results: Receiver<Done>,
     /// Jobs that are not over.
     open: usize,
@@ -26,14 +28,19 @@ pub(crate) struct Full(pub &'static str);
 
 impl Handed {
     /// Nothing is handed out yet.
-    pub(crate) fn new(jobs: SyncSender<Job>, results: Receiver<Done>) -> Self {
-        Self { jobs, results, open: 0, works: true }
+    pub(crate) fn new(
+        jobs: SyncSender<Job>,
+        answers: SyncSender<Job>,
+        results: Receiver<Done>,
+    ) -> Self {
+        Self { jobs, answers, results, open: 0, works: true }
     }
 
     /// Hands a job out.
     pub(crate) fn give(&mut self, job: Job) -> Result<(), Full> {
         let name = job.name();
-        match self.jobs.try_send(job) {
+        let way = if matches!(job, Job::Respond(_)) { &self.answers } else { &self.jobs };
+        match way.try_send(job) {
             Ok(()) => self.open += 1,
             Err(TrySendError::Full(_)) => return Err(Full(name)),
             Err(TrySendError::Disconnected(_)) => self.works = false,
@@ -103,8 +110,9 @@ mod tests {
     #[test]
     fn that_nobody_works_any_more_is_noticed_with_the_last_result() {
         let (jobs, inbox) = mpsc::sync_channel(1);
+        let (answers, _sick) = mpsc::sync_channel(1);
         let (tell, results) = mpsc::channel();
-        let mut handed = Handed::new(jobs, results);
+        let mut handed = Handed::new(jobs, answers, results);
         handed.give(Job::Scan).unwrap();
         assert_eq!(handed.give(Job::Scan), Err(Full(Job::Scan.name())));
         tell.send(Done::Ended).unwrap();

@@ -1,4 +1,5 @@
-//! The thread that works: one job after the other, so that two never get in each other's way.
+//! A thread that works: one job after the other, so that two never get in each other's way. Who answers
+//! a sick Redis is one of its own, since others may wait for a build.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

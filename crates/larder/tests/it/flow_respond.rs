@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::alert_kit::*;
 use crate::flow::larder;
+use crate::flow_watch::Build;
 
 /// A server with enough keys for KEYS to be slow, and a user who sends it.
 fn server() -> RedisServer {
@@ -109,6 +110,30 @@ fn who_blocks_it_is_limited_told_of_and_gets_its_rights_back_in_time() {
         .collect();
     assert!(traced.contains(&"respond".to_owned()) && traced.len() >= 2, "{traced:?}");
     assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_sick_redis_waits_for_no_build() {
+    if !larder_testkit::has_go() {
+        eprintln!("NOT TESTED: there is no go command");
+        return;
+    }
+    let redis = Loaded::of(server());
+    let inbox = Inbox::new();
+    let sandbox = GoSandbox::new();
+    sandbox.warm();
+    let build = Build::start(&sandbox);
+    let respond = "throttle-users = [\"batch\"]\nthrottle-for = \"2s\"";
+    let over = "[build]\nmax-size = \"100kB\"\n[watch]\nwait-for-builds = \"10m\"\n";
+    settings(&sandbox, &(over.to_owned() + &watched(&redis, &inbox, respond)));
+    let mut batch = login(&redis);
+    let daemon = Daemon::watch(&sandbox);
+    until("a prune waits", || !events_of(&sandbox, "waits-for-builds").is_empty());
+    redis.sick(true);
+    until("the user is limited", || !blocks(&mut batch));
+    assert!(events_of(&sandbox, "cleaned").is_empty(), "the build is over");
+    assert_eq!(daemon.stop(), Some(0));
+    build.end();
 }
 
 #[test]

@@ -225,10 +225,10 @@ fn a_program_that_deployed_asks_by_name_with_a_daemon_and_without() {
 }
 
 /// A `go run` that stays until its input ends.
-struct Build(Child);
+pub(crate) struct Build(Child);
 
 impl Build {
-    fn start(sandbox: &GoSandbox) -> Self {
+    pub(crate) fn start(sandbox: &GoSandbox) -> Self {
         let text = "-- go.mod --\nmodule example.test/wait\n\ngo 1.21\n-- main.go --\npackage \
                     main\n\nimport \"os\"\n\nfunc main() {\n\tprintln(\"up\")\n\t\
                     os.Stdin.Read(make([]byte, 1))\n}\n";
@@ -242,7 +242,7 @@ impl Build {
         build
     }
 
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         drop(self.0.stdin.take());
         self.0.wait().unwrap();
     }
