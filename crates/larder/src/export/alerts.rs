@@ -18,14 +18,13 @@ pub const CLEAR_ABOVE: u32 = 85;
 pub const CRITICAL_BELOW: u32 = 70;
 
 /// The alerts that larder itself tells of (`larder_core::Alert::name`); each has its runbook.
-pub const OF_LARDER: [&str; 9] = [
+pub const OF_LARDER: [&str; 8] = [
     "RedisCacheUnhealthy",
     "GoCacheUnhealthy",
     "CacheOverBudget",
     "CacheGrowsFast",
     "DiskFillsUp",
     "CacheNotMeasured",
-    "CacheUnusual",
     "SettingsBad",
     "HistoryDamaged",
 ];
@@ -141,16 +140,6 @@ fn findings() -> Vec<AlertRule> {
             command: "larder events --since 1h",
         },
         AlertRule {
-            name: "CacheUnusual",
-            severity: Severity::Warning,
-            expr: said_by_larder("CacheUnusual"),
-            hold: "",
-            keep: "",
-            summary: "{{ $labels.cache }} behaves as it never did",
-            description: "larder holds its last samples against its own history.",
-            command: "larder trend CACHE",
-        },
-        AlertRule {
             name: "VerificationFoundBad",
             severity: Severity::Critical,
             expr: "larder_verification_bad > 0".to_owned(),
@@ -169,10 +158,14 @@ fn disk(percent: &'static str, severity: Severity) -> AlertRule {
     AlertRule {
         name: "DiskFillsUp",
         severity,
-        expr: format!("larder_disk_free_bytes / larder_disk_size_bytes < {percent} / 100"),
+        // Several caches lie on one disk: one alert, of the fullest.
+        expr: format!(
+            "min without (cache) (larder_disk_free_bytes / larder_disk_size_bytes) < {percent} / 100"
+        ),
         hold: "5m",
         keep: "5m",
-        summary: "The disk of {{ $labels.cache }} has {{ $value | humanizePercentage }} free",
+        summary: "A disk with a cache on {{ $labels.instance }} has \
+                  {{ $value | humanizePercentage }} free",
         description: "Builds fail when it is full. What could go at once: \
                       larder_cache_reclaimable_bytes.",
         command: "larder prune -n",
