@@ -92,16 +92,14 @@ pub fn split_major(path: &str) -> Option<(&str, &str)> {
     let bare = if gopkg { path.strip_suffix("-unstable").unwrap_or(path) } else { path };
     let head = bare.trim_end_matches(|c: char| c.is_ascii_digit() || (c == '.' && !gopkg));
     let (mark, start) = if gopkg { (".v", ".v0") } else { ("/v", "") };
-    let at = head.len().saturating_sub(2);
-    let marked = head.ends_with(mark) && head.len() >= 2;
+    let marked_at = head.strip_suffix(mark).map(str::len);
     if gopkg {
+        let at = marked_at?;
         let digits = &bare[head.len()..];
         let zero_ok = !digits.starts_with('0') || &path[at..] == start;
-        return (marked && !digits.is_empty() && zero_ok).then(|| path.split_at(at));
+        return (!digits.is_empty() && zero_ok).then(|| path.split_at(at));
     }
-    if !marked || head.len() == path.len() {
-        return Some((path, ""));
-    }
+    let Some(at) = marked_at.filter(|_| head.len() < path.len()) else { return Some((path, "")) };
     let major = &path[at..];
     let ok = !major.contains('.') && !major.starts_with("/v0") && major != "/v1";
     ok.then(|| path.split_at(at))
@@ -266,6 +264,8 @@ mod tests {
         assert_eq!(split_major("example.com/x/v3"), Some(("example.com/x", "/v3")));
         assert_eq!(split_major("gopkg.in/yaml.v2"), Some(("gopkg.in/yaml", ".v2")));
         assert_eq!(split_major("example.com/x1"), Some(("example.com/x1", "")));
+        assert_eq!(split_major("gopkg.in/check.\u{13b}0"), None);
+        assert_eq!(split_major("example.com/\u{13b}0"), Some(("example.com/\u{13b}0", "")));
         for (major, version, fits) in [
             ("", "v1.2.3", true),
             ("", "v2.0.0", false),
