@@ -3,8 +3,8 @@
 //!
 //! Three threads. The one here ticks: it measures, judges, tells, and decides what is due; it never
 //! waits for work. Another works: full scans, prunes, plans that were approved, verifications, one
-//! after the other. The third answers a sick Redis, which must not wait for a build. Receivers of notices and HTTP have threads of
-//! their own, so that nobody slow holds up the measuring.
+//! after the other. The third answers a sick Redis, which must not wait for a build. Receivers of
+//! notices and HTTP have threads of their own, so that nobody slow holds up the measuring.
 
 mod alerts;
 mod apart;

@@ -19,9 +19,12 @@ pub(crate) struct OwnWork(Mutex<BTreeMap<String, One>>);
 
 #[derive(Default)]
 struct One {
-    working: bool,
-    /// How often it began.
+    /// How many works are at it: a prune and an answer may be.
+    working: u32,
+    /// How often one began.
     begun: u64,
+    /// All that was caused when the first of them began.
+    before: Caused,
     /// What was caused and is in no baseline yet.
     caused: Caused,
 }
@@ -52,39 +55,51 @@ impl OwnWork {
         caches: &[String],
         work: impl FnOnce() -> T,
     ) -> T {
-        let before: Vec<Caused> = caches.iter().map(|cache| total(context, cache)).collect();
         for cache in caches {
-            let mut all = self.all();
-            let one = all.entry(cache.clone()).or_default();
-            one.working = true;
-            one.begun += 1;
+            self.begin(cache, || total(context, cache));
         }
         let done = work();
-        for (cache, before) in caches.iter().zip(before) {
-            let after = total(context, cache);
-            let mut all = self.all();
-            let one = all.entry(cache.clone()).or_default();
-            one.working = false;
-            one.caused = one.caused
-                + Caused {
-                    hits: after.hits.saturating_sub(before.hits),
-                    misses: after.misses.saturating_sub(before.misses),
-                };
+        for cache in caches {
+            self.end(cache, || total(context, cache));
         }
         done
+    }
+
+    fn begin(&self, cache: &str, total: impl FnOnce() -> Caused) {
+        let mut all = self.all();
+        let one = all.entry(cache.to_owned()).or_default();
+        if one.working == 0 {
+            one.before = total();
+        }
+        one.working += 1;
+        one.begun += 1;
+    }
+
+    fn end(&self, cache: &str, total: impl FnOnce() -> Caused) {
+        let mut all = self.all();
+        let one = all.entry(cache.to_owned()).or_default();
+        one.working = one.working.saturating_sub(1);
+        if one.working == 0 {
+            let after = total();
+            one.caused = one.caused
+                + Caused {
+                    hits: after.hits.saturating_sub(one.before.hits),
+                    misses: after.misses.saturating_sub(one.before.misses),
+                };
+        }
     }
 
     /// How it is now.
     pub(crate) fn seen(&self, cache: &str) -> Seen {
         let all = self.all();
-        let of = |one: &One| Seen { working: one.working, begun: one.begun };
+        let of = |one: &One| Seen { working: one.working > 0, begun: one.begun };
         all.get(cache).map(of).unwrap_or_default()
     }
 
     /// What is to be taken out of the next rate; nothing as long as the work goes on.
     pub(crate) fn take(&self, cache: &str) -> Caused {
         let mut all = self.all();
-        let one = all.get_mut(cache).filter(|one| !one.working);
+        let one = all.get_mut(cache).filter(|one| one.working == 0);
         one.map(|one| std::mem::take(&mut one.caused)).unwrap_or_default()
     }
 }
@@ -110,15 +125,19 @@ mod tests {
         let own = OwnWork::default();
         let before = own.seen("redis:a");
         assert!(before.is_quiet(own.seen("redis:a")));
-        own.all().insert("redis:a".into(), One { working: true, begun: 1, ..One::default() });
+        let caused = |hits| Caused { hits, misses: 1 };
+        own.begin("redis:a", || caused(100));
         let during = own.seen("redis:a");
         assert!(!before.is_quiet(during) && !during.is_quiet(during));
-        let caused = Caused { hits: 7, misses: 1 };
-        own.all().insert("redis:a".into(), One { working: true, begun: 1, caused });
+        // Another one beside it: it is over with the last, and counted once.
+        own.begin("redis:a", || caused(103));
+        own.end("redis:a", || caused(105));
         assert_eq!(own.take("redis:a"), Caused::default(), "it is not over");
-        own.all().insert("redis:a".into(), One { working: false, begun: 1, caused });
+        assert!(!during.is_quiet(own.seen("redis:a")));
+        own.end("redis:a", || caused(107));
         let after = own.seen("redis:a");
         assert!(!before.is_quiet(after) && !during.is_quiet(after) && after.is_quiet(after));
-        assert_eq!((own.take("redis:a"), own.take("redis:a")), (caused, Caused::default()));
+        let all = Caused { hits: 7, misses: 0 };
+        assert_eq!((own.take("redis:a"), own.take("redis:a")), (all, Caused::default()));
     }
 }
