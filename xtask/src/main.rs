@@ -15,6 +15,10 @@ const USAGE: &str = "usage: xtask check
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
+    if arguments.iter().any(|one| one == "--help" || one == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let result = match arguments.split_first() {
         Some((verb, [])) if verb == "check" => check::run(&root()),
         Some((verb, rest)) if verb == "bench" => bench::run(&root(), rest),

@@ -34,7 +34,7 @@ pub(crate) fn run(
         let plan = planned.plan;
         context.printer.show(
             || PlanDoc::from(&plan),
-            || render_plan::preview(&plan, &context.screen()) + render_plan::NOTHING_WAS_REMOVED,
+            || render_plan::preview(&plan, &context.screen()) + render_plan::nothing(&plan),
         );
         return Ok(Exit::Done);
     }

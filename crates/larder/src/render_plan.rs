@@ -50,16 +50,17 @@ fn keys(item: &KeysItem, screen: &Screen) -> String {
     format!("{}\n{why}  {}\n", wrapped(&head, 0, screen.width), plain(&flags))
 }
 
-/// The last line of `-n`, by what the plan is about.
+/// The last line of `-n`, by what the plan is about; none where there is nothing to do.
 pub fn nothing(plan: &Plan) -> &'static str {
     let expires = |item: &KeysItem| matches!(item.change, KeyChange::Expire(_));
-    if plan.keys.iter().any(expires) { NOTHING_WAS_CHANGED } else { NOTHING_WAS_REMOVED }
+    match plan.items.is_empty() && plan.keys.is_empty() {
+        true => "",
+        false if plan.keys.iter().any(expires) => {
+            "\nNothing was changed. Run without -n to change it.\n"
+        }
+        false => "\nNothing was removed. Run without -n to remove it.\n",
+    }
 }
-
-const NOTHING_WAS_CHANGED: &str = "\nNothing was changed. Run without -n to change it.\n";
-
-/// The last line of `-n`.
-pub const NOTHING_WAS_REMOVED: &str = "\nNothing was removed. Run without -n to remove it.\n";
 
 /// `1,212 module versions and 3 toolchains`.
 pub fn things(plan: &Plan) -> String {

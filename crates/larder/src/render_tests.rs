@@ -1,13 +1,13 @@
 //! Screens, wide and narrow, in plain text: meaning must survive without colour.
 
 use larder_core::size::Units;
-use larder_core::{CacheKind, Time};
+use larder_core::{CacheKind, Plan, Time};
 use larder_engine::report::{DuRow, LastVerified};
 
 use super::*;
 use crate::render_du::du;
 use crate::render_outcome::{Around, outcome};
-use crate::render_plan::{NOTHING_WAS_REMOVED, preview};
+use crate::render_plan::{nothing, preview};
 use crate::render_trash::trash;
 use crate::wire::tests as made;
 
@@ -133,8 +133,10 @@ fn du_tells_what_it_leaves_out() {
 
 #[test]
 fn a_preview_says_what_goes_and_why() {
-    let text = preview(&made::plan(), &screen(100)) + NOTHING_WAS_REMOVED;
+    let text = preview(&made::plan(), &screen(100)) + nothing(&made::plan());
     insta::assert_snapshot!("preview", shown(&text));
+    let empty = Plan { items: Vec::new(), keys: Vec::new(), ..made::plan() };
+    assert_eq!(nothing(&empty), "");
 }
 
 #[test]

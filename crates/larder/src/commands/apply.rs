@@ -36,7 +36,7 @@ pub(crate) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliEr
             || PlanDoc::from(plan.plan()),
             || {
                 render_plan::preview(plan.plan(), &context.screen())
-                    + render_plan::NOTHING_WAS_REMOVED
+                    + render_plan::nothing(plan.plan())
             },
         );
         return Ok(Exit::Done);

@@ -58,7 +58,7 @@ fn both(
         let text = text + &render_keys::preview(&looked.0, &screen);
         let keys = key_plan::plan(&looked.0, &context.request).keys;
         let all = Plan { keys, ..files };
-        let end = render_plan::NOTHING_WAS_REMOVED;
+        let end = render_plan::nothing(&all);
         context.printer.show(|| PlanDoc::from(&all), || text + end);
         return Ok(if looked.1.is_empty() { Exit::Done } else { Exit::Partly });
     }
