@@ -26,6 +26,13 @@ mod trash_manifest;
 mod trash_restore;
 pub mod walk;
 
+/// Makes room for the folders that are held open. Call it before there is a second thread: from
+/// then on Linux lets each thread wait some milliseconds whenever its table of descriptors grows
+/// (`expand_fdtable` in its `fs/file.c`).
+pub fn make_room() {
+    sys::make_room();
+}
+
 pub use clock::now;
 pub use dir::{Dir, Kind, Meta};
 pub use disk::{Disk, disk, is_mount_point};

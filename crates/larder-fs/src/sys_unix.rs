@@ -23,9 +23,18 @@ const FOLDER: OFlags =
 /// For files: a pipe in a file's place must not block, a symlink must not lead away.
 const PLAIN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
+/// Descriptors that the table has room for from the start: the folders of a build cache, and more.
+const ROOM: i32 = 512;
+
 /// An open folder.
 #[derive(Debug)]
 pub(crate) struct Handle(OwnedFd);
+
+/// See [`crate::make_room`].
+pub(crate) fn make_room() {
+    // Without room it only takes longer.
+    drop(rustix::io::fcntl_dupfd_cloexec(io::stderr(), ROOM - 1));
+}
 
 impl Handle {
     pub(crate) fn open_root(path: &Path) -> io::Result<Self> {

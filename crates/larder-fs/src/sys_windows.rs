@@ -34,6 +34,9 @@ const REPARSE_POINT: u32 = 0x400;
 /// What NTFS gives files out in.
 const CLUSTER: u64 = 4096;
 
+/// Nothing has to be done: the table of handles grows without anybody waiting.
+pub(crate) fn make_room() {}
+
 /// An open folder.
 #[derive(Debug)]
 pub(crate) struct Handle {

@@ -42,7 +42,12 @@ pub(crate) enum Key {
 impl Key {
     pub(crate) fn of_path(rel: &Path) -> Option<Self> {
         let shard = shard_of(rel.parent()?.file_name()?)?;
-        match entry_name(shard, rel.file_name()?)? {
+        Self::of_name(entry_name(shard, rel.file_name()?)?)
+    }
+
+    /// `None` for what is only staged.
+    pub(crate) fn of_name(name: EntryName) -> Option<Self> {
+        match name {
             EntryName::Action(id) => Some(Self::Action(id)),
             EntryName::Output(id) => Some(Self::Output(id)),
             EntryName::Staged(_) => None,

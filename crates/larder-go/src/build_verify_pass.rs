@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use larder_core::{CacheKind, EntryId, Meter, Unverifiable};
 use larder_fs::Kind;
 
 use crate::build_entry::{self, ActionText};
-use crate::build_layout::{BuildLayout, EntryName, entry_name, shard_name};
+use crate::build_layout::{BuildLayout, entry_name, shard_name};
 use crate::build_verify::Options;
 use crate::build_verify_entry::{Buffer, Fault, Key, Shards, Verdict};
 
@@ -153,9 +153,10 @@ struct Entries<'a> {
 
 #[derive(Default)]
 struct At {
+    /// The next folder to list.
     next: usize,
-    shard: u8,
-    names: std::vec::IntoIter<(OsString, Kind)>,
+    /// Listed, and not yet taken.
+    listed: Vec<(Key, Kind)>,
     unread: Vec<Unverifiable>,
 }
 
@@ -164,31 +165,41 @@ impl<'a> Entries<'a> {
         Self { shards, layout, meter, at: Mutex::default() }
     }
 
+    fn at(&self) -> MutexGuard<'_, At> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn next(&self) -> Option<(Key, Kind)> {
-        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if self.meter.stopped() {
                 return None;
             }
-            while let Some((name, kind)) = at.names.next() {
-                match entry_name(at.shard, &name) {
-                    Some(EntryName::Action(id)) => return Some((Key::Action(id), kind)),
-                    Some(EntryName::Output(id)) => return Some((Key::Output(id), kind)),
-                    Some(EntryName::Staged(_)) | None => {}
-                }
+            let mut at = self.at();
+            if let Some(entry) = at.listed.pop() {
+                return Some(entry);
             }
             let shard = *self.layout.shards.get(at.next)?;
             at.next += 1;
-            at.shard = shard;
-            match self.shards.dir(shard).and_then(larder_fs::Dir::entries) {
-                Ok(names) => at.names = names.into_iter(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => at.unread.push(Unverifiable {
-                    cache: CacheKind::Build,
-                    subject: format!("folder {}", shard_name(shard)),
-                    reason: format!("it cannot be read: {error}"),
-                }),
+            // Other threads list the folders after it meanwhile.
+            drop(at);
+            self.list(shard);
+        }
+    }
+
+    fn list(&self, shard: u8) {
+        match self.shards.dir(shard).and_then(larder_fs::Dir::entries) {
+            Ok(names) => {
+                let keys = names.into_iter().filter_map(|(name, kind)| {
+                    Some((Key::of_name(entry_name(shard, &name)?)?, kind))
+                });
+                self.at().listed.extend(keys);
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.at().unread.push(Unverifiable {
+                cache: CacheKind::Build,
+                subject: format!("folder {}", shard_name(shard)),
+                reason: format!("it cannot be read: {error}"),
+            }),
         }
     }
 

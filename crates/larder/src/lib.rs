@@ -114,6 +114,7 @@ use crate::printer::Printer;
 
 /// Runs one command line, the program's name first.
 pub fn run(args: &[OsString]) -> Exit {
+    larder_fs::make_room();
     let command = args::Cli::command().color(help_color(args)).mut_subcommands(one_version);
     let parsed = command
         .try_get_matches_from(args)
