@@ -79,15 +79,16 @@ struct Bench {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Arguments {
     quick: bool,
-    list: bool,
     keep: bool,
+    renew: bool,
     dir: Option<PathBuf>,
     larder: Option<PathBuf>,
     rounds: Option<usize>,
     names: Vec<String>,
 }
 
-/// Runs the named benchmarks, or all; a full run of all writes `docs/performance.md`.
+/// Runs the named benchmarks, or all; a full run of all writes `docs/performance.md`, and `--renew`
+/// puts those that were named in place of what stands there.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if let Some((verb, rest)) = arguments.split_first()
         && verb == "make-tree"
@@ -105,13 +106,13 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     {
         return redis::pipeline(url, pattern);
     }
-    let arguments = parse(arguments)?;
-    if arguments.list {
+    if arguments.iter().any(|argument| argument == "--list") {
         for benchmark in BENCHMARKS {
             println!("{:14} {}", benchmark.name, benchmark.about);
         }
         return Ok(());
     }
+    let arguments = parse(arguments)?;
     let target = root.join("target");
     let bench = Bench {
         root: root.to_path_buf(),
@@ -140,13 +141,18 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         }
     }
     println!("{}", report::table(&rows));
-    if !bench.quick && arguments.names.is_empty() {
-        let path = root.join("docs/performance.md");
-        fs::create_dir_all(root.join("docs"))?;
-        fs::write(&path, report::document(&rows, &machine::describe(&bench)))
-            .with_context(|| format!("write {}", path.display()))?;
-        eprintln!("bench: wrote docs/performance.md");
-    }
+    let page = root.join("docs/performance.md");
+    let text = match (arguments.names.is_empty(), arguments.renew) {
+        _ if bench.quick => return Ok(()),
+        (true, _) => report::document(&rows, &machine::describe(&bench)),
+        (false, true) => {
+            let old = fs::read_to_string(&page).with_context(|| page.display().to_string())?;
+            report::renewed(&old, &rows)?
+        }
+        (false, false) => return Ok(()),
+    };
+    fs::write(&page, text).with_context(|| format!("write {}", page.display()))?;
+    eprintln!("bench: wrote docs/performance.md");
     Ok(())
 }
 
@@ -157,8 +163,8 @@ fn parse(arguments: &[String]) -> Result<Arguments> {
         let mut value = || rest.next().map(PathBuf::from).context("an option lacks its value");
         match argument.as_str() {
             "--quick" => parsed.quick = true,
-            "--list" => parsed.list = true,
             "--keep" => parsed.keep = true,
+            "--renew" => parsed.renew = true,
             "--dir" => parsed.dir = Some(value()?),
             "--rounds" => parsed.rounds = Some(count(&value()?)?),
             "--larder" => parsed.larder = Some(value()?),

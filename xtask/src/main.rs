@@ -11,7 +11,7 @@ mod bench;
 mod check;
 
 const USAGE: &str = "usage: xtask check
-       xtask bench [--quick] [--rounds N] [--list] [--dir DIR] [NAME…]";
+       xtask bench [--quick] [--renew] [--rounds N] [--list] [--dir DIR] [NAME…]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

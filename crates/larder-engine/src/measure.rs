@@ -3,7 +3,7 @@
 use larder_core::{CacheKind, Meter, RootKind, Size};
 use larder_fs::clock;
 use larder_go::build_totals;
-use larder_go::mod_scan::{self, ScanOptions};
+use larder_go::mod_scan::{self, Contents, ScanOptions};
 
 use crate::world::{Root, World};
 
@@ -19,7 +19,9 @@ pub fn measure(world: &World, caches: &[CacheKind], meter: &Meter) -> Vec<(Cache
     }
     if caches.iter().any(|cache| cache.root() == RootKind::GoModCache) {
         let scan = standing(&world.gomodcache)
-            .map(|dir| mod_scan::scan(&dir, ScanOptions { threads: 0, meter }))
+            .map(|dir| {
+                mod_scan::scan(&dir, ScanOptions { contents: Contents::All, threads: 0, meter })
+            })
             .unwrap_or_default();
         let kinds = CacheKind::ALL.into_iter().filter(|kind| kind.root() == RootKind::GoModCache);
         sizes.extend(kinds.map(|kind| (kind, scan.total(kind))));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use larder_core::Meter;
-use larder_go::mod_scan::{self, ModScan, ScanOptions};
+use larder_go::mod_scan::{self, Contents, ModScan, ScanOptions};
 use larder_go::mod_units::toolchain_name;
 use larder_go::needs::Project;
 
@@ -37,8 +37,9 @@ impl Present {
 
     /// From a scan of its own.
     pub(crate) fn scan(world: &World, meter: &Meter) -> Self {
-        let scan =
-            world.gomodcache.dir().map(|d| mod_scan::scan(d, ScanOptions { threads: 0, meter }));
+        let scan = world.gomodcache.dir().map(|d| {
+            mod_scan::scan(d, ScanOptions { contents: Contents::Whether, threads: 0, meter })
+        });
         Self::new(world, scan.as_ref())
     }
 

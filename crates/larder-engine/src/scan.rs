@@ -3,7 +3,7 @@
 use larder_core::{CacheKind, Meter, RootKind, Size, Time, Unit};
 use larder_fs::clock;
 use larder_go::build_scan::{self, BuildScan};
-use larder_go::mod_scan::{self, ModScan, ScanOptions};
+use larder_go::mod_scan::{self, Contents, ModScan, ScanOptions};
 use larder_go::mod_units::HeldToolchain;
 use larder_go::running::running;
 use larder_go::{fuzz, mod_units};
@@ -69,7 +69,7 @@ pub fn scan(world: &World, caches: &[CacheKind], meter: &Meter) -> Result<Snapsh
     if caches.iter().any(|cache| cache.root() == RootKind::GoModCache)
         && let Some(dir) = world.gomodcache.dir()
     {
-        let scan = mod_scan::scan(dir, ScanOptions { threads: 0, meter });
+        let scan = mod_scan::scan(dir, ScanOptions { contents: Contents::All, threads: 0, meter });
         snapshot.sizes.extend(scan.totals.iter().filter(|(kind, _)| caches.contains(kind)));
         snapshot.units.extend(mod_units::units(&scan, &held_toolchains(world)));
         snapshot.modules = Some(scan);

@@ -182,9 +182,21 @@ impl ModScan {
     }
 }
 
+/// What of an extracted version is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Every file: sizes and times are those of all of them.
+    All,
+    /// Only whether anything is in it, which then counts as one file of no size: for who reads the
+    /// files afterwards anyway.
+    Whether,
+}
+
 /// What a walk is given.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanOptions<'a> {
+    /// How far extracted versions are looked into.
+    pub contents: Contents,
     /// Threads; 0 lets the file system's crate choose.
     pub threads: usize,
     /// Progress, and the wish to stop.
@@ -193,7 +205,7 @@ pub struct ScanOptions<'a> {
 
 /// Walks the whole cache below `root`. Stopped early, it tells what it saw until then.
 pub fn scan(root: &Dir, options: ScanOptions<'_>) -> ModScan {
-    let shared = Shared::new(locked_inodes());
+    let shared = Shared::new(locked_inodes(), options.contents);
     let walked = walk(
         root,
         Place::Above(TREE),
@@ -213,8 +225,23 @@ pub fn scan(root: &Dir, options: ScanOptions<'_>) -> ModScan {
     if let Ok(meta) = root.meta() {
         all.count(CacheKind::Mod, Size::new(0, 0, meta.allocated));
     }
-    all.settle(root, &shared.into_tables(), &mut scan);
+    let mut tables = shared.into_tables();
+    if options.contents == Contents::Whether {
+        mark_filled(root, &mut tables);
+    }
+    all.settle(root, &tables, &mut scan);
     scan
+}
+
+/// Has an extracted version count one file where it has anything.
+fn mark_filled(root: &Dir, tables: &mut Tables) {
+    for slot in 0..tables.slots.len() {
+        let (Owner::Version(node, element, version), _) = &tables.slots[slot] else { continue };
+        let path = join(&tables.path(*node), &format!("{element}@{version}"));
+        let folder = root.open_path(Path::new(&path));
+        let filled = folder.and_then(|folder| folder.entries()).is_ok_and(|all| !all.is_empty());
+        tables.slots[slot].1.size.files = u64::from(filled);
+    }
 }
 
 /// The notes of all threads together.
@@ -281,7 +308,7 @@ impl Gathered {
             .map(|kind| (kind, self.totals.get(&kind).copied().unwrap_or_default()))
             .to_vec();
         scan.sumdb = scan.total(CacheKind::Sumdb);
-        let in_versions = scan.versions.iter().map(ModVersion::size).sum();
+        let in_versions: Size = scan.versions.iter().map(ModVersion::size).sum();
         scan.bookkeeping = scan.total(CacheKind::Mod) - in_versions;
     }
 }

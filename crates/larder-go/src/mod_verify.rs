@@ -20,7 +20,7 @@ use crate::go_sum::GoSum;
 use crate::leftovers::Leftover;
 use crate::mod_list;
 use crate::mod_names::{Part, TOOLCHAIN_MODULE, download_folder};
-use crate::mod_scan::{ModScan, ModVersion, ScanOptions, scan};
+use crate::mod_scan::{Contents, ModScan, ModVersion, ScanOptions, scan};
 use crate::module_path::ModuleVersion;
 use crate::module_zip::Scratch;
 use crate::vcs::VcsRepo;
@@ -86,7 +86,8 @@ impl ModVerify<'_> {
     /// Reads everything. Stopped early, it tells what it found until then.
     pub fn run(&self) -> Verification {
         let quiet = Meter::default();
-        let scan = scan(self.root, ScanOptions { threads: self.threads, meter: &quiet });
+        let contents = Contents::Whether;
+        let scan = scan(self.root, ScanOptions { contents, threads: self.threads, meter: &quiet });
         let items = self.items(&scan);
         let next = AtomicUsize::new(0);
         let all = Mutex::new(Verification::default());

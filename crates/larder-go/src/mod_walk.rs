@@ -16,6 +16,7 @@ use crate::mod_names::{
     DownloadName, Part, TOOLCHAIN_MODULE, TreeName, VcsName, download_name, element_ok, tree_name,
     vcs_name,
 };
+use crate::mod_scan::Contents;
 
 /// The node of the root, whose path is empty.
 pub(crate) const TREE: u32 = 0;
@@ -116,15 +117,16 @@ impl Tables {
 pub(crate) struct Shared {
     tables: Mutex<Tables>,
     links: Links,
+    contents: Contents,
     /// Inodes of files that somebody holds a lock on, where the system tells.
     locked: HashSet<u64>,
 }
 
 impl Shared {
-    pub(crate) fn new(locked: HashSet<u64>) -> Self {
+    pub(crate) fn new(locked: HashSet<u64>, contents: Contents) -> Self {
         let root = || Node { parent: TREE, name: "".into() };
         let tables = Tables { nodes: vec![root(), root()], slots: Vec::new() };
-        Self { tables: Mutex::new(tables), links: Links::default(), locked }
+        Self { tables: Mutex::new(tables), links: Links::default(), contents, locked }
     }
 
     pub(crate) fn into_tables(self) -> Tables {
@@ -266,6 +268,13 @@ impl<'a> Notes<'a> {
         }
     }
 
+    fn is_version(&self, place: Place) -> bool {
+        let Place::Slot(slot, _) = place else { return false };
+        let owner =
+            |tables: &mut Tables| matches!(tables.slots[slot as usize].0, Owner::Version(..));
+        self.shared.with(owner)
+    }
+
     fn foreign_folder(&mut self, parent: Place, name: &OsStr) -> Place {
         let path = self.path_of(parent, name);
         let kind =
@@ -390,7 +399,8 @@ impl Visitor for Notes<'_> {
         if let Place::Slot(slot, _) = place {
             self.add_to_slot(slot, meta, size);
         }
-        Some(place)
+        let whole = self.shared.contents == Contents::All;
+        (whole || !self.is_version(place)).then_some(place)
     }
 
     fn file(&mut self, parent: &Place, name: &OsStr, meta: &Meta) {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use anyhow::{Context as _, Result};
+
 use super::bystander::Felt;
 use super::measure::{Runs, Sample};
 
@@ -154,7 +156,8 @@ pub(super) fn document(rows: &[Row], machine: &[(String, String)]) -> String {
          Written by `scripts/bench`, which measures larder and its peers in one run on the same\n\
          trees. The contestants take turns after a round that does not count. Times are medians;\n\
          a ratio is the median of the ratios of the rounds and says how many times larder's cost\n\
-         the other's is, so above 1 larder is cheaper. Memory is the largest resident set.\n\n\
+         the other's is, so above 1 larder is cheaper. Memory is the largest resident set. Rows\n\
+         of one benchmark may have been measured again (`--renew`), all of them in turns as well.\n\n\
          | | |\n|---|---|\n",
     );
     for (name, value) in machine {
@@ -168,6 +171,18 @@ pub(super) fn document(rows: &[Row], machine: &[(String, String)]) -> String {
          Copies that get removed are all made before the first of them goes.\n",
     );
     text
+}
+
+/// The page with these rows in place of what stands there for the same.
+pub(super) fn renewed(page: &str, rows: &[Row]) -> Result<String> {
+    let mut lines: Vec<String> = page.lines().map(str::to_owned).collect();
+    for row in rows {
+        let begins = format!("| {} | {} |", row.what, row.against);
+        let old = lines.iter_mut().find(|line| line.starts_with(&begins));
+        let old = old.with_context(|| format!("no line begins with {begins:?}; run all anew"))?;
+        *old = row.line();
+    }
+    Ok(lines.join("\n") + "\n")
 }
 
 fn cost(sample: &Sample) -> String {
@@ -209,6 +224,18 @@ mod tests {
         assert!(met(Goal::Wall(0.1)) && !met(Goal::Wall(0.05)));
         assert!(met(Goal::Memory(40e6)) && !met(Goal::Memory(20e6)));
         assert!(met(Goal::Each(1e-6, 200_000)) && !met(Goal::Each(1e-6, 50_000)));
+    }
+
+    #[test]
+    fn a_row_takes_the_place_of_the_one_for_the_same() {
+        let rows = |wall: f64| {
+            let ours = runs("larder", wall, 30e6);
+            [Row::pair("scan", &ours, &runs("du -s", 0.2, 3e6), Goal::Times(1.9))]
+        };
+        let page = document(&rows(0.1), &[]);
+        assert_eq!(renewed(&page, &rows(0.05)).unwrap(), document(&rows(0.05), &[]));
+        let other = [Row::alone("start", &runs("larder", 0.1, 3e6), Goal::None)];
+        assert!(renewed(&page, &other).unwrap_err().to_string().contains("start"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use larder_core::{CacheKind, Meter, PlanItem, Size, Unit};
 use larder_fs::{Dir, Disposal};
 use larder_go::mod_layout::prove;
 use larder_go::mod_remove::{Removed, Remover};
-use larder_go::mod_scan::{ModScan, ModVersion, ScanOptions, scan};
+use larder_go::mod_scan::{Contents, ModScan, ModVersion, ScanOptions, scan};
 use larder_go::mod_units::units;
 use larder_testkit::{FileProxy, GoSandbox, ModuleMaker};
 
@@ -111,7 +111,7 @@ impl World {
 
 pub(crate) fn scan_of(root: &Path) -> ModScan {
     let dir = Dir::open_root(root).unwrap();
-    scan(&dir, ScanOptions { threads: 0, meter: &Meter::default() })
+    scan(&dir, ScanOptions { contents: Contents::All, threads: 0, meter: &Meter::default() })
 }
 
 pub(crate) fn version_of<'a>(scan: &'a ModScan, module: &str, version: &str) -> &'a ModVersion {

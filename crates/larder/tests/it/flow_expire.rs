@@ -27,14 +27,6 @@ fn home(server: &RedisServer) -> Home {
     home
 }
 
-fn document(home: &Home, schema: &str, code: i32, args: &[&str]) -> Value {
-    let ran = home.run(&[args, &["--json"]].concat());
-    ran.ends(code);
-    let document = ran.json();
-    valid(schema, &document);
-    document
-}
-
 /// Names with every byte, some with a time to live.
 fn fill(client: &mut RedisClient, count: u32) {
     let key = |n: u32| -> Vec<Vec<u8>> {
@@ -92,7 +84,7 @@ fn keys_are_given_a_time_to_live_and_it_is_taken_back() {
     let expire =
         ["expire", "redis:sessions", "--match", "temp:*", "--ttl", "24h", "--jitter", "10%"];
     home.run(&expire).ends(3);
-    let plan = document(&home, "plan/1", 0, &[&expire[..], &["--only-persistent", "-n"]].concat());
+    let plan = home.document("plan/1", 0, &[&expire[..], &["--only-persistent", "-n"]].concat());
     assert_eq!(plan["items"][0]["expire"]["ttl_seconds"], 86_400);
     assert_eq!(plan["items"][0]["expire"]["jitter"], 0.1);
     assert_eq!(
@@ -108,8 +100,7 @@ fn keys_are_given_a_time_to_live_and_it_is_taken_back() {
     );
     assert!(client.keyspace() == before, "a preview changed something");
 
-    let done = document(
-        &home,
+    let done = home.document(
         "outcome/1",
         0,
         &[&expire[..], &["--persistent", "--yes", "--backup"]].concat(),
@@ -122,7 +113,7 @@ fn keys_are_given_a_time_to_live_and_it_is_taken_back() {
     assert!(back.ends(0).out.starts_with("Restored the TTL of 600 keys"), "{}", back.out);
     assert!(client.keyspace() == before, "not every key has its earlier end");
 
-    let later = document(&home, "outcome/1", 0, &[&expire[..], &["--gt", "--yes"]].concat());
+    let later = home.document("outcome/1", 0, &[&expire[..], &["--gt", "--yes"]].concat());
     assert_eq!(
         later["changed"]["keys"].as_u64().unwrap()
             + later["changed"]["unchanged"].as_u64().unwrap(),
@@ -160,11 +151,11 @@ fn in_production_a_time_to_live_takes_an_approved_plan() {
     home.write("plan.json", &approved);
     let checked = home.run(&["apply", "plan.json", "-n"]);
     assert!(checked.ends(0).out.ends_with("Nothing was changed. Run without -n to change it.\n"));
-    let done = document(&home, "outcome/1", 0, &["apply", "plan.json"]);
+    let done = home.document("outcome/1", 0, &["apply", "plan.json"]);
     assert_eq!((&done["changed"]["keys"], persistent(&mut client)), (&300.into(), 50));
     // In production what was there is kept without being asked for.
     let back =
-        document(&home, "restored/1", 0, &["trash", "restore", done["trash_id"].as_str().unwrap()]);
+        home.document("restored/1", 0, &["trash", "restore", done["trash_id"].as_str().unwrap()]);
     assert_eq!((&back["restored"], &back["gone"]), (&300.into(), &0.into()));
     assert_eq!(persistent(&mut client), 275);
 }
@@ -181,7 +172,7 @@ fn a_redis_is_pruned_by_its_rules() {
     let home = home(&server);
     let before = client.keyspace();
     home.run(&["prune", "redis:sessions"]).ends(3);
-    let plan = document(&home, "plan/1", 0, &["prune", "redis:sessions", "-n"]);
+    let plan = home.document("plan/1", 0, &["prune", "redis:sessions", "-n"]);
     let reasons =
         ["temp:* but temp:9*, by the settings", "job:* type hash without TTL, by the settings"];
     // temp:9, temp:90 to 99 and temp:900 to 999 stay, by what follows the number too.
@@ -189,7 +180,7 @@ fn a_redis_is_pruned_by_its_rules() {
         assert_eq!(plan["items"][at]["reason"], reason);
         assert_eq!(plan["items"][at]["keys"], keys, "{plan:#}");
     }
-    let done = document(&home, "outcome/1", 0, &["prune", "redis:sessions", "--yes", "--trash"]);
+    let done = home.document("outcome/1", 0, &["prune", "redis:sessions", "--yes", "--trash"]);
     assert_eq!((&done["removed"]["items"], &done["removed"]["keys"]), (&2.into(), &928.into()));
     assert_eq!(done["redis"][1]["pattern"], "job:*");
     let left = client.ask(&["DBSIZE"]).number();
@@ -203,7 +194,7 @@ fn a_redis_is_pruned_by_its_rules() {
     let asked = home.run(&["approve", "prune.json"]);
     assert!(asked.ends(3).err.contains("  temp:*, by the settings\n"), "{asked:?}");
     home.run(&["approve", "prune.json", "--yes"]).ends(0);
-    let done = document(&home, "outcome/1", 0, &["apply", "prune.json"]);
+    let done = home.document("outcome/1", 0, &["apply", "prune.json"]);
     assert_eq!(done["removed"]["keys"], 1000);
     assert!(done["trash_id"].is_string(), "{done:#}");
 }
@@ -227,7 +218,7 @@ fn go_and_redis_are_pruned_by_one_command() {
     }
     let gocache = build.to_str().unwrap();
     let prune = ["prune", "build", "redis:sessions", "--protect", "0s", "--gocache", gocache];
-    let plan = document(&home, "plan/1", 0, &[&prune[..], &["-n"]].concat());
+    let plan = home.document("plan/1", 0, &[&prune[..], &["-n"]].concat());
     let caches = plan["items"].as_array().unwrap().iter().map(|item| item["cache"].clone());
     let caches: Vec<Value> = caches.collect();
     assert!(
@@ -237,7 +228,7 @@ fn go_and_redis_are_pruned_by_one_command() {
     // Nothing goes before the answer.
     home.run(&prune).ends(3);
     assert!(build.join(format!("0b/{name}-d")).exists());
-    let done = document(&home, "outcome/1", 0, &[&prune[..], &["--yes", "--backup"]].concat());
+    let done = home.document("outcome/1", 0, &[&prune[..], &["--yes", "--backup"]].concat());
     assert_eq!(
         (&done["removed"]["items"], &done["removed"]["files"]),
         (&3.into(), &1.into()),
@@ -338,7 +329,7 @@ fn what_is_resumed_in_production_is_what_was_approved() {
     home.run(&["approve", "other.json", "--yes"]).ends(0);
     let other = home.run(&["apply", "other.json", "--resume"]);
     assert!(other.ends(2).err.contains("was another plan"), "{other:?}");
-    let second = document(&home, "outcome/1", 0, &resume);
+    let second = home.document("outcome/1", 0, &resume);
     let removed = |done: &Value| done["removed"]["keys"].as_u64().unwrap();
     assert_eq!(removed(&first) + removed(&second), 20_000);
     assert_eq!(client.ask(&["DBSIZE"]).number(), 50);
@@ -398,14 +389,14 @@ fn after_a_kill_in_the_middle_it_goes_on_and_all_of_it_comes_back() {
         });
         child.kill().unwrap();
         child.wait().unwrap();
-        let second = document(&home, "outcome/1", 0, resume);
+        let second = home.document("outcome/1", 0, resume);
         assert!(second["interrupted"] == false && second["failed"] == Value::Array(Vec::new()));
         let left = client.keyspace();
         let untouched =
             left.iter().filter(|(key, now)| key.starts_with(b"temp:") && before[*key] == **now);
         assert_eq!(untouched.count(), 0, "{} left something out", begin[0]);
         assert!(left.keys().filter(|key| key.starts_with(b"keep:")).count() == 50);
-        let trash = document(&home, "trash/1", 0, &["trash"]);
+        let trash = home.document("trash/1", 0, &["trash"]);
         let entries = trash["entries"].as_array().unwrap();
         assert_eq!(entries.len(), 2, "{trash:#}");
         // The latest first, as the list has them.
@@ -422,7 +413,7 @@ fn du_tells_where_the_memory_is() {
     let mut client = server.client();
     fill(&mut client, 500);
     let home = home(&server);
-    let by_prefix = document(&home, "du/1", 0, &["du", "redis:sessions"]);
+    let by_prefix = home.document("du/1", 0, &["du", "redis:sessions"]);
     let row = &by_prefix["rows"][0];
     assert_eq!((&row["cache"], &row["files"]), (&"redis:sessions".into(), &Value::Null));
     assert_eq!(row["logical_bytes"], row["low_bytes"], "few keys are counted: {row:#}");
@@ -431,12 +422,12 @@ fn du_tells_where_the_memory_is() {
     for (by, key, keys) in
         [("type", "string", 550), ("ttl", "no TTL", 425), ("encoding", "int", 500)]
     {
-        let report = document(&home, "du/1", 0, &["du", "redis:sessions", "--by", by]);
+        let report = home.document("du/1", 0, &["du", "redis:sessions", "--by", by]);
         let row = report["rows"].as_array().unwrap().iter().find(|row| row["key"] == key).unwrap();
         assert_eq!(row["keys"], keys, "{report:#}");
         assert_eq!(report["own_hits"], 550);
     }
-    let one = document(&home, "du/1", 0, &["du", "redis:sessions", "--by", "slot", "--top", "1"]);
+    let one = home.document("du/1", 0, &["du", "redis:sessions", "--by", "slot", "--top", "1"]);
     assert_eq!(one["rows"].as_array().unwrap().len(), 1);
     assert!(one["omitted"].as_u64().unwrap() > 100);
     let screen = home.run(&["du", "redis:sessions", "--by", "ttl"]);

@@ -25,14 +25,6 @@ fn home(server: &RedisServer) -> Home {
     home
 }
 
-fn document(home: &Home, schema: &str, code: i32, args: &[&str]) -> Value {
-    let ran = home.run(&[args, &["--json"]].concat());
-    ran.ends(code);
-    let document = ran.json();
-    valid(schema, &document);
-    document
-}
-
 fn fill(server: &RedisServer, temp: u32, keep: u32) {
     let mut client = server.client();
     let key = |name: String| vec!["SET".to_owned(), name, "value".to_owned()];
@@ -52,7 +44,7 @@ fn every_configured_redis_has_its_row_also_one_that_is_gone() {
     server.client().ask(&["EXPIRE", "keep:0", "1000"]);
     let before = server.client().ask(&["INFO", "stats"]).text();
     let home = home(&server);
-    let status = document(&home, "status/1", 0, &["status"]);
+    let status = home.document("status/1", 0, &["status"]);
     let row = |name: &str| -> &Value {
         let caches = status["caches"].as_array().unwrap();
         caches.iter().find(|cache| cache["cache"] == name).unwrap()
@@ -85,12 +77,12 @@ fn the_hit_rate_is_since_the_last_status_and_holds_nothing_of_ours() {
         server.client().ask_all(&(from..to).map(get).collect::<Vec<_>>());
     };
     let row = |home: &Home| -> Value {
-        let status = document(home, "status/1", 0, &["status"]);
+        let status = home.document("status/1", 0, &["status"]);
         let caches = status["caches"].as_array().unwrap();
         caches.iter().find(|cache| cache["cache"] == "redis:sessions").unwrap().clone()
     };
     // An audit before the first status: hundreds of look-ups, each a hit, none of them a client's.
-    let audit = document(&home, "audit/1", 1, &["audit", "redis:sessions"]);
+    let audit = home.document("audit/1", 1, &["audit", "redis:sessions"]);
     assert!(audit["own_hits"].as_u64().unwrap() >= 800, "{audit:#}");
     look(200, 600);
     let first = row(&home);
@@ -100,7 +92,7 @@ fn the_hit_rate_is_since_the_last_status_and_holds_nothing_of_ours() {
     );
     look(300, 700);
     let clean = ["clean", "redis:sessions", "--match", "temp:*", "--backup", "--yes"];
-    let cleaned = document(&home, "outcome/1", 0, &clean);
+    let cleaned = home.document("outcome/1", 0, &clean);
     assert_eq!(cleaned["redis"][0]["own_hits"], 1200, "{cleaned:#}");
     let second = row(&home);
     assert_eq!(second["hit_ratio"], 0.25, "{second:#}");
@@ -123,7 +115,7 @@ fn status_goes_on_where_not_all_may_be_asked() {
     fill(&server, 30, 0);
     let home = home(&server);
     server.client().ask(&["ACL", "SETUSER", "default", "-info", "-memory"]);
-    let status = document(&home, "status/1", 0, &["status"]);
+    let status = home.document("status/1", 0, &["status"]);
     let caches = status["caches"].as_array().unwrap();
     let row = caches.iter().find(|cache| cache["cache"] == "redis:sessions").unwrap();
     assert_eq!((&row["state"], &row["keys"]), (&"ok".into(), &30.into()));
@@ -142,7 +134,7 @@ fn in_dev_it_asks_and_in_production_only_a_plan_removes() {
     let home = home(&server);
     let clean = ["clean", "redis:sessions", "--match", "temp:*"];
     home.run(&clean).ends(3);
-    let plan = document(&home, "plan/1", 0, &[&clean[..], &["-n"]].concat());
+    let plan = home.document("plan/1", 0, &[&clean[..], &["-n"]].concat());
     assert_eq!(plan["items"][0]["keys"], 500);
     assert_eq!(plan["items"][0]["pattern"], "temp:*");
     let prod = ["clean", "redis:prod", "--match", "temp:*", "--yes"];
@@ -162,21 +154,21 @@ fn in_dev_it_asks_and_in_production_only_a_plan_removes() {
     assert!(home.run(&["apply", "plan.json"]).ends(3).err.contains("changed after"));
     assert_eq!(keys(&server), 600);
     home.write("plan.json", &approved);
-    let done = document(&home, "outcome/1", 0, &["apply", "plan.json"]);
+    let done = home.document("outcome/1", 0, &["apply", "plan.json"]);
     assert_eq!(done["removed"]["keys"], 500);
     assert_eq!(keys(&server), 100);
 
     // In production what went is kept without being asked for.
     let id = done["trash_id"].as_str().unwrap();
-    let trash = document(&home, "trash/1", 0, &["trash"]);
+    let trash = home.document("trash/1", 0, &["trash"]);
     assert_eq!(
         (&trash["entries"][0]["id"], &trash["entries"][0]["keys"]),
         (&id.into(), &500.into())
     );
-    let back = document(&home, "restored/1", 0, &["trash", "restore", id]);
+    let back = home.document("restored/1", 0, &["trash", "restore", id]);
     assert_eq!((&back["restored"], &back["complete"]), (&500.into(), &true.into()));
     assert_eq!(keys(&server), 600);
-    assert_eq!(document(&home, "trash/1", 0, &["trash"])["entries"], Value::Array(Vec::new()));
+    assert_eq!(home.document("trash/1", 0, &["trash"])["entries"], Value::Array(Vec::new()));
 
     // Every key in production is a slip of the hand until it is said twice.
     home.run(&["plan", "-o", "all.json", "clean", "redis:prod", "--match", "*"]).ends(0);
@@ -219,7 +211,7 @@ fn an_interrupt_keeps_the_place_and_what_went_comes_back() {
     assert!(left > 50, "it was too late to interrupt");
 
     let resume = ["clean", "redis:sessions", "--resume", "--yes", "--backup"];
-    let second = document(&home, "outcome/1", 0, &resume);
+    let second = home.document("outcome/1", 0, &resume);
     assert_eq!(second["removed"]["keys"].as_i64().unwrap() + removed, 30_000);
     assert_eq!(second["redis"][0]["restarts"], 0);
     assert_eq!(keys(&server), 50);
@@ -299,7 +291,7 @@ fn slow_commands_are_told_by_pattern_with_their_sender_and_no_secret() {
     client.ask(&["CLIENT", "SETNAME", "nightly"]);
     client.ask(&["SET", "user:17", "hunter2-value"]);
     (0..5).for_each(|n| drop(client.ask(&["KEYS", &format!("report:{n}:*")])));
-    let first = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    let first = home.document("slowlog/1", 0, &["slowlog", "redis:sessions"]);
     let keys = |document: &Value| -> Value {
         let patterns = document["patterns"].as_array().unwrap();
         patterns.iter().find(|p| p["pattern"] == "KEYS report:{n}:*").unwrap().clone()
@@ -312,17 +304,17 @@ fn slow_commands_are_told_by_pattern_with_their_sender_and_no_secret() {
 
     // What the ring has dropped since is still known; what came and went unseen is counted.
     (0..200).for_each(|n| drop(client.ask(&["GET", &format!("user:{n}")])));
-    let second = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    let second = home.document("slowlog/1", 0, &["slowlog", "redis:sessions"]);
     assert_eq!(keys(&second)["count"], 5, "{second:#}");
     assert!(second["lost"].as_u64().unwrap() > 100, "{second:#}");
     // A reset empties the ring and loses nothing that was not seen.
     client.ask(&["SLOWLOG", "RESET"]);
     client.ask(&["CONFIG", "SET", "slowlog-log-slower-than", "-1"]);
     client.ask(&["SLOWLOG", "RESET"]);
-    document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    home.document("slowlog/1", 0, &["slowlog", "redis:sessions"]);
     client.ask(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
     client.ask(&["GET", "user:1"]);
-    let after = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    let after = home.document("slowlog/1", 0, &["slowlog", "redis:sessions"]);
     assert!(after["lost"].as_u64().unwrap() < 10, "{after:#}");
     let screen = home.run(&["slowlog", "redis:sessions"]);
     assert!(screen.ends(0).out.contains("from 127.0.0.1, nightly, user batch"), "{}", screen.out);
@@ -341,7 +333,7 @@ fn slow_commands_are_told_by_pattern_with_their_sender_and_no_secret() {
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(alone);
-    let gone = document(&home, "slowlog/1", 0, &["slowlog", "redis:sessions"]);
+    let gone = home.document("slowlog/1", 0, &["slowlog", "redis:sessions"]);
     assert_eq!(keys(&gone)["senders"][0]["user"], "batch", "{gone:#}");
     let patterns = gone["patterns"].as_array().unwrap();
     let unseen = patterns.iter().find(|p| p["pattern"] == "KEYS seen:*").unwrap();

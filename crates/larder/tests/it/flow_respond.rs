@@ -55,19 +55,43 @@ fn raise(redis: &Loaded, batch: &mut RedisClient, inbox: &Inbox) {
     });
 }
 
+/// A Redis with a user who blocks it, and a daemon that watches it.
+struct Case {
+    redis: Loaded,
+    inbox: Inbox,
+    sandbox: GoSandbox,
+    batch: RedisClient,
+    /// The rules of all users.
+    before: Vec<Vec<u8>>,
+    daemon: Daemon,
+}
+
+impl Case {
+    fn watched(respond: &str) -> Self {
+        let redis = Loaded::of(server());
+        let inbox = Inbox::new();
+        let sandbox = GoSandbox::new();
+        settings(&sandbox, &watched(&redis, &inbox, respond));
+        let before = acl(&redis);
+        let batch = login(&redis);
+        let daemon = Daemon::watch(&sandbox);
+        until("it watches", || said(&sandbox).contains(" watches"));
+        Self { redis, inbox, sandbox, batch, before, daemon }
+    }
+
+    /// The same, with its user limited.
+    fn limited(respond: &str) -> Self {
+        let mut case = Self::watched(respond);
+        raise(&case.redis, &mut case.batch, &case.inbox);
+        until("the user is limited", || !blocks(&mut case.batch));
+        case
+    }
+}
+
 #[test]
 fn who_blocks_it_is_limited_told_of_and_gets_its_rights_back_in_time() {
-    let redis = Loaded::of(server());
-    let inbox = Inbox::new();
-    let sandbox = GoSandbox::new();
     let respond = "throttle-users = [\"batch\"]\nthrottle-for = \"4s\"\ncool-down = \"1h\"";
-    settings(&sandbox, &watched(&redis, &inbox, respond));
-    let before = acl(&redis);
-    let mut batch = login(&redis);
-    let daemon = Daemon::watch(&sandbox);
-    until("it watches", || said(&sandbox).contains(" watches"));
-    raise(&redis, &mut batch, &inbox);
-    until("the user is limited", || !blocks(&mut batch));
+    let Case { redis, inbox, sandbox, mut batch, before, daemon } = Case::limited(respond);
     let limited = Instant::now();
     // Limited, not cut off.
     assert_eq!(batch.ask(&["SET", "x", "1"]).text(), "OK");
@@ -113,6 +137,22 @@ fn who_blocks_it_is_limited_told_of_and_gets_its_rights_back_in_time() {
 }
 
 #[test]
+fn nobody_is_limited_more_often_in_a_day_than_is_allowed() {
+    let respond =
+        "throttle-users = [\"batch\"]\nthrottle-for = \"1s\"\ncool-down = \"1s\"\nper-day = 1";
+    let Case { redis, inbox, sandbox, mut batch, before, daemon } = Case::limited(respond);
+    until("it may again", || blocks(&mut batch));
+    redis.sick(false);
+    until("it is over", || !inbox.of("cleared").is_empty());
+    raise(&redis, &mut batch, &inbox);
+    let left = wait_for("it is left alone", || events_of(&sandbox, "not-throttled").pop());
+    assert!(left["message"].as_str().unwrap().contains("in a day"), "{left}");
+    assert!(blocks(&mut batch));
+    assert_eq!(acl(&redis), before);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn a_sick_redis_waits_for_no_build() {
     if !larder_testkit::has_go() {
         eprintln!("NOT TESTED: there is no go command");
@@ -138,17 +178,8 @@ fn a_sick_redis_waits_for_no_build() {
 
 #[test]
 fn killed_while_somebody_is_limited_the_limit_ends_at_its_time_all_the_same() {
-    let redis = Loaded::of(server());
-    let inbox = Inbox::new();
-    let sandbox = GoSandbox::new();
     let respond = "throttle-users = [\"batch\"]\nthrottle-for = \"4s\"";
-    settings(&sandbox, &watched(&redis, &inbox, respond));
-    let before = acl(&redis);
-    let mut batch = login(&redis);
-    let daemon = Daemon::watch(&sandbox);
-    until("it watches", || said(&sandbox).contains(" watches"));
-    raise(&redis, &mut batch, &inbox);
-    until("the user is limited", || !blocks(&mut batch));
+    let Case { redis, inbox: _inbox, sandbox, mut batch, before, daemon } = Case::limited(respond);
     let limited = Instant::now();
     until("it is recorded", || !events_of(&sandbox, "throttled").is_empty());
     daemon.kill();
@@ -162,17 +193,8 @@ fn killed_while_somebody_is_limited_the_limit_ends_at_its_time_all_the_same() {
 
 #[test]
 fn killed_with_its_guard_the_next_daemon_ends_the_limit() {
-    let redis = Loaded::of(server());
-    let inbox = Inbox::new();
-    let sandbox = GoSandbox::new();
     let respond = "throttle-users = [\"batch\"]\nthrottle-for = \"5s\"";
-    settings(&sandbox, &watched(&redis, &inbox, respond));
-    let before = acl(&redis);
-    let mut batch = login(&redis);
-    let daemon = Daemon::watch(&sandbox);
-    until("it watches", || said(&sandbox).contains(" watches"));
-    raise(&redis, &mut batch, &inbox);
-    until("the user is limited", || !blocks(&mut batch));
+    let Case { redis, inbox: _inbox, sandbox, mut batch, before, daemon } = Case::limited(respond);
     until("it is recorded", || !events_of(&sandbox, "throttled").is_empty());
     let guards = children(daemon.id());
     assert_eq!(guards.len(), 1, "{guards:?}");
@@ -199,12 +221,8 @@ fn children(id: u32) -> Vec<u32> {
 
 #[test]
 fn where_nothing_blocks_it_the_distribution_of_its_keys_is_attached() {
-    let redis = Loaded::of(server());
-    let inbox = Inbox::new();
-    let sandbox = GoSandbox::new();
-    settings(&sandbox, &watched(&redis, &inbox, "per-day = 1\ncool-down = \"1s\""));
-    let daemon = Daemon::watch(&sandbox);
-    until("it watches", || said(&sandbox).contains(" watches"));
+    let case = Case::watched("per-day = 1\ncool-down = \"1s\"");
+    let Case { redis, inbox, sandbox, daemon, .. } = case;
     redis.sick(true);
     until("it is raised", || !inbox.of("raised").is_empty());
     let raised = larder_fs::now();
@@ -228,14 +246,8 @@ fn where_nothing_blocks_it_the_distribution_of_its_keys_is_attached() {
 
 #[test]
 fn somebody_who_may_not_be_limited_is_left_with_the_reason() {
-    let redis = Loaded::of(server());
-    let inbox = Inbox::new();
-    let sandbox = GoSandbox::new();
-    settings(&sandbox, &watched(&redis, &inbox, "throttle-users = [\"other\"]"));
-    let before = acl(&redis);
-    let mut batch = login(&redis);
-    let daemon = Daemon::watch(&sandbox);
-    until("it watches", || said(&sandbox).contains(" watches"));
+    let case = Case::watched("throttle-users = [\"other\"]");
+    let Case { redis, inbox, sandbox, mut batch, before, daemon } = case;
     raise(&redis, &mut batch, &inbox);
     let left = wait_for("it is left", || events_of(&sandbox, "not-throttled").pop());
     assert!(

@@ -132,6 +132,15 @@ impl Home {
         self.ran(self.command(args).output().unwrap())
     }
 
+    /// What a command says as JSON, held against its schema.
+    #[track_caller]
+    pub(crate) fn document(&self, schema: &str, code: i32, args: &[&str]) -> serde_json::Value {
+        let ran = self.run(&[args, &["--json"]].concat());
+        let document = ran.ends(code).json();
+        flow::valid(schema, &document);
+        document
+    }
+
     pub(crate) fn ran(&self, output: Output) -> Ran {
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes).unwrap().replace(self.path().to_str().unwrap(), "[HOME]")
