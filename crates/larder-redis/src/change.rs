@@ -232,7 +232,10 @@ fn side_by_side(
             .iter()
             .map(|node| {
                 let changer = NodeChanger::new(node, deployment, options, work);
-                scope.spawn(move || changer.run(checkpoint))
+                scope.spawn(move || {
+                    crate::background::give_way();
+                    changer.run(checkpoint)
+                })
             })
             .collect();
         workers.into_iter().filter_map(|worker| worker.join().ok()).collect()

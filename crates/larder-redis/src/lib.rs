@@ -13,6 +13,7 @@ mod audit_encoding;
 mod audit_findings;
 mod audit_hot;
 mod audit_settings;
+mod background;
 pub mod change;
 mod change_node;
 mod clean_remove;
@@ -54,6 +55,7 @@ pub mod undo_file;
 mod walk;
 
 pub use audit::{Audit, AuditOptions, BigKey, HotKey, audit};
+pub use background::give_way;
 pub use change::{
     ChangeOptions, Changed, Kept, NodeChanged, Stopped, Undo, UndoFailed, Work, change,
 };

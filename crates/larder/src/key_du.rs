@@ -46,6 +46,7 @@ pub(crate) fn run(context: &Context<'_>, args: &DuArgs) -> Result<Exit, CliError
             return Err(CliError::usage(what).hint(format!("but by {}", names.join(", "))));
         }
     };
+    larder_redis::give_way();
     let mut looked = Vec::new();
     for target in key_plan::targets(context, &args.caches)? {
         let failed = |error| redis_target::failed(&error);

@@ -116,6 +116,7 @@ pub(crate) fn prepare(
     wishes: Vec<Wish>,
     options: PreviewOptions,
 ) -> Result<Looked, CliError> {
+    larder_redis::give_way();
     let (mut prepared, mut failed) = (Vec::<Prepared>::new(), Vec::<(String, CliError)>::new());
     for wish in wishes {
         // Several wishes may be about one Redis, which is looked for once.

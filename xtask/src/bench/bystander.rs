@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::measure::median;
+
 const EVERY: Duration = Duration::from_millis(1);
 
 /// One that asks until it is told to stop.
@@ -92,6 +94,13 @@ fn answer(stream: &mut TcpStream) -> Result<()> {
 }
 
 impl Felt {
+    /// Each figure's middle among the rounds: a machine that stood still in one of them is not the
+    /// doing of who was measured.
+    pub(super) fn median(rounds: &[Self]) -> Self {
+        let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
+        Self { p50: of(|felt| felt.p50), p99: of(|felt| felt.p99), max: of(|felt| felt.max) }
+    }
+
     /// Of single requests.
     pub(super) fn of(mut samples: Vec<Duration>) -> Self {
         samples.sort_unstable();
@@ -111,6 +120,8 @@ mod tests {
     fn percentiles_of_what_was_felt() {
         let felt = Felt::of((1..=200).rev().map(Duration::from_millis).collect());
         assert_eq!(felt, Felt { p50: 0.101, p99: 0.199, max: 0.2 });
+        let still = Felt { p50: 0.1, p99: 9.0, max: 9.0 };
+        assert_eq!(Felt::median(&[felt, still, felt]), felt);
     }
 
     #[test]

@@ -48,7 +48,8 @@ struct Cleaner<'a> {
 /// What the rounds of one said.
 struct Told {
     runs: Runs,
-    felt: Vec<Duration>,
+    /// What the bystander felt in each.
+    felt: Vec<Felt>,
 }
 
 /// A million small keys, 40 % of which go.
@@ -100,14 +101,13 @@ pub(super) fn big(bench: &Bench) -> Result<Vec<Row>> {
 
 /// What others felt: beside larder, and beside each of these, the first of whom did nothing.
 fn felt(what: &str, larder: &Told, others: &[&Told]) -> Vec<Row> {
-    let of = |told: &Told| Felt::of(told.felt.clone());
-    let ours = of(larder);
+    let ours = Felt::median(&larder.felt);
     let what = format!("a GET each ms beside {what}: p50, p99, max");
     others
         .iter()
         .enumerate()
         .map(|(at, other)| {
-            let theirs = of(other);
+            let theirs = Felt::median(&other.felt);
             let idle = at == 0;
             let asked = format!("p99 ≤ {:.0} ms above, max ≤ {:.0} ms", RISE * 1e3, LONGEST * 1e3);
             let met = ours.p99 <= theirs.p99 + RISE && ours.max <= LONGEST;
@@ -243,7 +243,7 @@ impl<'a> Fixture<'a> {
                     sample.cpu *= scale;
                 }
                 told[index].runs.samples.push(sample);
-                told[index].felt.extend(felt);
+                told[index].felt.push(Felt::of(felt));
             }
         }
         Ok(told)

@@ -15,6 +15,7 @@ pub(crate) fn run(context: &Context<'_>, args: &AuditArgs) -> Result<Exit, CliEr
         return Err(CliError::usage(format!("{} is not a Redis", args.cache))
             .hint("larder audit redis:NAME; larder status looks at Go's caches"));
     }
+    larder_redis::give_way();
     let target = redis_target::find(context, &args.cache)?;
     let failed = |error| redis_target::failed(&error);
     let report = {
