@@ -72,7 +72,7 @@ pub(crate) fn refetch(
     let mut scratch = Scratch::default();
     for (module, whole) in &wanted {
         match again(&fetcher, module, *whole, &mut scratch) {
-            Ok(()) => mark(bad, module),
+            Ok(()) => mark(bad, module, *whole),
             Err(error) => outcome.failed.push(failed(module, &error.to_string())),
         }
     }
@@ -128,9 +128,13 @@ fn needs_fetching(bad: &Bad) -> bool {
         && !bad.removes.is_empty()
 }
 
-fn mark(bad: &mut [Bad], module: &ModuleVersion) {
+/// What was fetched `whole` agrees with every go.sum, so a content that did not is gone too.
+fn mark(bad: &mut [Bad], module: &ModuleVersion, whole: bool) {
     let subject = module.to_string();
-    let mended = |bad: &&mut Bad| needs_fetching(bad) || lacks_ziphash(bad);
+    let mended = |bad: &&mut Bad| {
+        let content = bad.check == Check::GoSum && bad.path.extension().is_some_and(|e| e == "zip");
+        needs_fetching(bad) || lacks_ziphash(bad) || whole && content
+    };
     for bad in bad.iter_mut().filter(|bad| bad.subject == subject).filter(mended) {
         bad.fixed = true;
     }

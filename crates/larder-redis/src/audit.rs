@@ -93,6 +93,8 @@ pub struct Audit {
 
 /// Keys that are looked at closely, over all nodes.
 const SAMPLE: u64 = 10_000;
+/// The frequency that a key is made with (`LFU_INIT_VAL` in Redis' `server.h`): nobody used it more.
+const NEW: u64 = 5;
 /// Biggest and hottest keys that are named.
 const NAMED: usize = 20;
 /// How long a server is felt before the work.
@@ -332,7 +334,7 @@ impl Passing {
     /// Takes note of a key that was used much, or a moment ago.
     fn take(&mut self, key: &Close) {
         self.sampled += 1;
-        if let Some(frequency) = key.frequency {
+        if let Some(frequency) = key.frequency.filter(|frequency| *frequency > NEW) {
             keep(&mut self.frequent, frequency, &key.key);
         }
         let warm = key.idle.is_some_and(|idle| idle <= Duration::from_secs(1));

@@ -298,7 +298,7 @@ fn frequencies_are_told_where_the_policy_counts_them() {
     aged(&mut client, "dusty:dump", "FREQ", "0");
     let audit = look(&place);
     assert_eq!(audit.hot_keys[0].key, b"user:7", "{:?}", audit.hot_keys);
-    assert!(audit.hot_keys[0].frequency > audit.hot_keys[1].frequency, "{:?}", audit.hot_keys);
+    assert_eq!(audit.hot_keys.len(), 1, "the others are as they were made: {:?}", audit.hot_keys);
     assert_eq!(ids(&audit), ["never-read"], "{:#?}", audit.findings);
     assert_eq!(of(&audit, "never-read").subject, "dusty:dump");
     assert!(of(&audit, "never-read").evidence.contains("LFU"));

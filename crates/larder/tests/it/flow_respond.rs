@@ -16,6 +16,7 @@ fn server() -> RedisServer {
     let server = RedisServer::with(&["--maxmemory", "200mb", "--slowlog-log-slower-than", "1000"]);
     let mut client = server.client();
     client.ask(&["DEBUG", "POPULATE", "60000", "report"]);
+    client.ask(&["SLOWLOG", "RESET"]);
     let rules = ["on", ">hunter2", "~*", "&*", "+@all", "-debug", "(%R~ro:* +@read)"];
     assert_eq!(client.ask(&[&["ACL", "SETUSER", "batch"][..], &rules].concat()).text(), "OK");
     server

@@ -78,11 +78,17 @@ fn what_is_found_is_shown_in_part_where_it_is_long() {
 type Harm = fn(&Path);
 
 /// Ways to harm a cache, by what finds them.
-const HARMS: [(&str, Harm); 7] = [
+const HARMS: [(&str, Harm); 8] = [
     ("folder", |root| append(&root.join(FOLDER).join("p.go"))),
     ("zip-rules", |root| fs::write(root.join(DOWNLOADS).join("v1.0.0.zip"), "PK").unwrap()),
     ("ziphash", |root| fs::write(root.join(DOWNLOADS).join("v1.0.0.ziphash"), "x").unwrap()),
     ("go.sum", |root| append(&root.join(DOWNLOADS).join("v1.0.0.mod"))),
+    // As when zip and hash are those of something else: the zip breaks rules, the hash go.sum.
+    ("go.sum", |root| {
+        let other = "h1:4idEAncQnU5cB7BeOkPtxjfCSye0AAm1R0RVIqJ+Jmg=";
+        fs::write(root.join(DOWNLOADS).join("v1.0.0.zip"), "PK").unwrap();
+        fs::write(root.join(DOWNLOADS).join("v1.0.0.ziphash"), other).unwrap();
+    }),
     ("info", |root| fs::write(root.join(DOWNLOADS).join("v1.0.0.info"), "{").unwrap()),
     ("list", |root| fs::write(root.join(DOWNLOADS).join("list"), "v9.9.9\n").unwrap()),
     ("leftover", |root| {
