@@ -32,7 +32,9 @@ pub(crate) fn run(data: &[u8]) {
     if let Ok(tree) = parse_tree(text) {
         let again = format!("go.sum database tree\n{}\n{}\n", tree.size, tree.hash);
         assert_eq!(parse_tree(&again), Ok(tree));
-        assert!(text.starts_with(&again), "a tree head has one spelling");
+        // As Go reads it, the last letter of the hash has bits that say nothing.
+        let spelt = again.len() - "A=\n".len();
+        assert!(text.as_bytes().starts_with(&again.as_bytes()[..spelt]), "{text:?} is {again:?}");
     }
     if let Ok(other) = text.parse::<VerifierKey>() {
         assert_eq!(
