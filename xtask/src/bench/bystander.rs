@@ -94,11 +94,12 @@ fn answer(stream: &mut TcpStream) -> Result<()> {
 }
 
 impl Felt {
-    /// Each figure's middle among the rounds: a machine that stood still in one of them is not the
-    /// doing of who was measured.
-    pub(super) fn median(rounds: &[Self]) -> Self {
+    /// The percentiles' middle among the rounds: a machine that stood still in one of them is not the
+    /// doing of who was measured. The longest wait is that of all rounds.
+    pub(super) fn of_rounds(rounds: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
-        Self { p50: of(|felt| felt.p50), p99: of(|felt| felt.p99), max: of(|felt| felt.max) }
+        let max = rounds.iter().map(|felt| felt.max).fold(0.0, f64::max);
+        Self { p50: of(|felt| felt.p50), p99: of(|felt| felt.p99), max }
     }
 
     /// Of single requests.
@@ -121,7 +122,7 @@ mod tests {
         let felt = Felt::of((1..=200).rev().map(Duration::from_millis).collect());
         assert_eq!(felt, Felt { p50: 0.101, p99: 0.199, max: 0.2 });
         let still = Felt { p50: 0.1, p99: 9.0, max: 9.0 };
-        assert_eq!(Felt::median(&[felt, still, felt]), felt);
+        assert_eq!(Felt::of_rounds(&[felt, still, felt]), Felt { max: 9.0, ..felt });
     }
 
     #[test]

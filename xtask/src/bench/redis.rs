@@ -101,13 +101,13 @@ pub(super) fn big(bench: &Bench) -> Result<Vec<Row>> {
 
 /// What others felt: beside larder, and beside each of these, the first of whom did nothing.
 fn felt(what: &str, larder: &Told, others: &[&Told]) -> Vec<Row> {
-    let ours = Felt::median(&larder.felt);
+    let ours = Felt::of_rounds(&larder.felt);
     let what = format!("a GET each ms beside {what}: p50, p99, max");
     others
         .iter()
         .enumerate()
         .map(|(at, other)| {
-            let theirs = Felt::median(&other.felt);
+            let theirs = Felt::of_rounds(&other.felt);
             let idle = at == 0;
             let asked = format!("p99 ≤ {:.0} ms above, max ≤ {:.0} ms", RISE * 1e3, LONGEST * 1e3);
             let met = ours.p99 <= theirs.p99 + RISE && ours.max <= LONGEST;

@@ -157,8 +157,9 @@ pub(super) fn document(rows: &[Row], machine: &[(String, String)]) -> String {
          trees. The contestants take turns after a round that does not count. Times are medians;\n\
          a ratio is the median of the ratios of the rounds and says how many times larder's cost\n\
          the other's is, so above 1 larder is cheaper. Memory is the largest resident set. What a\n\
-         bystander felt is the median of the rounds, for each figure. Rows of one benchmark may\n\
-         have been measured again (`--renew`), all of them in turns as well.\n\n\
+         bystander felt: percentiles are the median of the rounds, the longest wait is that of\n\
+         all of them. Rows of one benchmark may have been measured again (`--renew`), all of them\n\
+         in turns as well.\n\n\
          | | |\n|---|---|\n",
     );
     for (name, value) in machine {
