@@ -99,6 +99,7 @@ fn of_a_message_that_was_going_out_there_is_a_reminder_and_not_a_second_one() {
     until("it is on its way", || inbox.got().len() == 1);
     daemon.kill();
     let daemon = goes_on(&sandbox);
+    until("it is told again", || inbox.got().len() > 1);
     assert_eq!(inbox.occasions(), ["raised", "reminder"]);
     assert_eq!(events_of(&sandbox, "notification-unknown").len(), 1);
     assert_eq!(daemon.stop(), Some(0));
@@ -120,6 +121,7 @@ fn stopped_while_a_receiver_is_down_it_tells_it_after_the_start() {
     assert_eq!(daemon.stop(), Some(0));
     settings(&sandbox, &watched(&redis, &hook("a", &inbox)));
     let daemon = goes_on(&sandbox);
+    until("it is told", || !inbox.got().is_empty());
     assert_eq!(inbox.occasions(), ["raised"]);
     assert_eq!(daemon.stop(), Some(0));
 }

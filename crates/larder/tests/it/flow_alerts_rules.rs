@@ -72,6 +72,8 @@ fn what_happens_at_once_is_one_message_and_what_explains_another_keeps_it_quiet(
     settings(&sandbox, &(alert(inhibit) + &all + &hook(&inbox)));
     let daemon = Daemon::watch(&sandbox);
     until("all fire", || firing(&sandbox) == 3);
+    // The board is kept before anybody is told.
+    until("it is told", || !inbox.got().is_empty());
     let raised = inbox.of("raised");
     let caches = |notice: &serde_json::Value| -> Vec<String> {
         let alerts = notice["alerts"].as_array().unwrap().iter();
@@ -82,6 +84,7 @@ fn what_happens_at_once_is_one_message_and_what_explains_another_keeps_it_quiet(
     servers[0].sick(false);
     until("the other one is told", || inbox.of("raised").len() == 2);
     assert_eq!(caches(&inbox.of("raised")[1]), ["redis:b"]);
+    until("the first one is over", || !inbox.of("cleared").is_empty());
     assert_eq!(caches(&inbox.of("cleared")[0]), ["redis:a"]);
     assert_eq!(daemon.stop(), Some(0));
 }
