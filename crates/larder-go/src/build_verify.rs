@@ -21,9 +21,10 @@ use std::time::{Duration, Instant};
 
 use larder_core::{Bad, CacheKind, Check, EntryId, Meter, Time, Unverifiable, Verification};
 use larder_fs::{Dir, clock};
+use larder_sha256::Lanes;
 
 use crate::build_layout::BuildLayout;
-use crate::build_verify_entry::{Buffer, Fault, Key, Shards, Verdict};
+use crate::build_verify_entry::{Fault, Key, Shards, Verdict};
 use crate::build_verify_pass::{Found, examine_all, naming};
 use crate::build_verify_stamp::{self as stamp};
 
@@ -98,7 +99,7 @@ pub fn verify(root: &Dir, layout: &BuildLayout, options: &Options<'_>) -> BuildV
 pub fn still_bad(root: &Dir, bad: &Bad) -> bool {
     let Ok(rel) = bad.path.strip_prefix(root.path()) else { return false };
     if let Some(key) = Key::of_path(rel) {
-        let verdict = Shards::new(root).examine(&key, &mut Buffer::new(), &Meter::default());
+        let verdict = Shards::new(root).examine(&key, &mut Lanes::default(), &Meter::default());
         return matches!(verdict, Verdict::Bad(_));
     }
     let stamps = stamp::examine(root, Duration::ZERO);
@@ -116,7 +117,7 @@ pub fn last_change(root: &Dir, rel: &Path) -> Option<Time> {
 /// neither good nor bad.
 fn settle(shards: &Shards<'_>, found: &mut Found, options: &Options<'_>) -> Vec<(Key, Fault)> {
     let end = Instant::now() + options.settle * PATIENCE;
-    let mut buffer = Buffer::new();
+    let mut lanes = Lanes::default();
     let mut settled = Vec::new();
     for (key, mut fault) in std::mem::take(&mut found.faults) {
         loop {
@@ -129,7 +130,7 @@ fn settle(shards: &Shards<'_>, found: &mut Found, options: &Options<'_>) -> Vec<
                 break;
             }
             thread::sleep(PAUSE.min(options.settle));
-            match shards.examine(&key, &mut buffer, options.meter) {
+            match shards.examine(&key, &mut lanes, options.meter) {
                 Verdict::Bad(again) => fault = again,
                 Verdict::Unread(why) => {
                     found.unread.push(key.unverifiable(why));

@@ -11,11 +11,13 @@ use std::thread;
 
 use larder_core::{CacheKind, EntryId, Meter, Unverifiable};
 use larder_fs::Kind;
+use larder_sha256::{Lanes, Streams, Sum};
 
 use crate::build_entry::{self, ActionText};
 use crate::build_layout::{BuildLayout, entry_name, shard_name};
 use crate::build_verify::Options;
-use crate::build_verify_entry::{Buffer, Fault, Key, Shards, Verdict};
+use crate::build_verify_content::Content;
+use crate::build_verify_entry::{Fault, Key, Shards, Verdict};
 
 /// What a pass found.
 #[derive(Default)]
@@ -92,17 +94,50 @@ pub(crate) fn examine_all(
     let entries = Entries::new(shards, layout, options.meter);
     let mut all = Found::default();
     let work = || {
-        let (mut found, mut buffer) = (Found::default(), Buffer::new());
-        while let Some((key, kind)) = entries.next() {
-            found.take(key, shards.examine_listed(&key, kind, &mut buffer, options.meter));
-        }
-        found
+        let mut pass = Pass { entries: &entries, found: Found::default(), spare: Lanes::default() };
+        Lanes::default().hash_all(&mut pass);
+        pass.found
     };
     for found in each_thread(options.threads, work) {
         all.merge(found);
     }
     all.unread.extend(entries.into_unread());
     all
+}
+
+/// The pass of one thread: it hashes the outputs that are files, and examines all else between
+/// them.
+struct Pass<'a> {
+    entries: &'a Entries<'a>,
+    found: Found,
+    /// For the files that are in folders.
+    spare: Lanes,
+}
+
+impl<'a> Streams for Pass<'a> {
+    type Stream = (EntryId, Content<'a>);
+
+    fn next(&mut self) -> Option<Self::Stream> {
+        let Entries { shards, meter, .. } = self.entries;
+        loop {
+            let verdict = match self.entries.next()? {
+                (Key::Output(id), Kind::File) => match shards.content(&id) {
+                    Ok(content) => return Some((id, content)),
+                    Err(verdict) => (Key::Output(id), verdict),
+                },
+                (key, _) => (key, shards.examine(&key, &mut self.spare, meter)),
+            };
+            self.found.take(verdict.0, verdict.1);
+        }
+    }
+
+    fn read(&mut self, (_, content): &mut Self::Stream, into: &mut [u8]) -> io::Result<usize> {
+        content.read(into, self.entries.meter)
+    }
+
+    fn done(&mut self, (id, content): Self::Stream, sum: io::Result<Sum>) {
+        self.found.take(Key::Output(id), Verdict::of_content(&id, &content, sum));
+    }
 }
 
 /// The sound actions that name one of these outputs.

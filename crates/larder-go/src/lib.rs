@@ -20,6 +20,7 @@ pub mod build_rows;
 pub mod build_scan;
 pub mod build_totals;
 pub mod build_verify;
+mod build_verify_content;
 mod build_verify_entry;
 mod build_verify_pass;
 mod build_verify_stamp;
