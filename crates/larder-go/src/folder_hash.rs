@@ -1,17 +1,15 @@
 //! The hash of an extracted module, read from its folder (`dirhash.HashDir`).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use larder_core::Meter;
 use larder_fs::{Dir, Kind};
-use sha2::{Digest as _, Sha256};
+use larder_sha256::{Lanes, Streams, Sum};
 
 use crate::h1::{FileHash, H1, Summer};
-
-/// So much of a file is read at once, in bytes.
-const CHUNK: usize = 128 << 10;
 
 /// What a folder holds.
 #[derive(Debug)]
@@ -62,75 +60,125 @@ pub struct FolderError {
 
 /// Reads and hashes everything below `dir`, whose files are named `prefix` and their path in it.
 pub fn hash(dir: &Dir, prefix: &str, meter: &Meter) -> Result<Folder, FolderError> {
-    let mut reading = Reading {
+    let mut walk = Walk {
+        root: dir,
         prefix,
         meter,
-        buffer: vec![0; CHUNK],
+        folders: Vec::new(),
         summer: Summer::default(),
         odd: Vec::new(),
         bytes: 0,
+        failed: None,
     };
-    reading.folder(dir, "")?;
-    let h1 = reading.summer.finish();
-    Ok(Folder { h1, files: reading.summer.into_files(), odd: reading.odd, bytes: reading.bytes })
+    walk.enter(None, String::new());
+    Lanes::default().hash_all(&mut walk);
+    if let Some(error) = walk.failed {
+        return Err(error);
+    }
+    let h1 = walk.summer.finish();
+    meter.add(walk.summer.files().len() as u64, walk.bytes);
+    Ok(Folder { h1, files: walk.summer.into_files(), odd: walk.odd, bytes: walk.bytes })
 }
 
-struct Reading<'a> {
+/// Hands out the files of a folder and of all below it.
+struct Walk<'a> {
+    root: &'a Dir,
     prefix: &'a str,
     meter: &'a Meter,
-    buffer: Vec<u8>,
+    /// The folder that is being looked through, and those above it.
+    folders: Vec<Listed>,
     summer: Summer,
     odd: Vec<String>,
     bytes: u64,
+    failed: Option<FolderError>,
 }
 
-impl Reading<'_> {
-    fn folder(&mut self, dir: &Dir, path: &str) -> Result<(), FolderError> {
-        let failed = |name: &OsStr| {
-            let path = dir.path().join(name);
-            |source| FolderError { path, source }
-        };
-        let (files, bytes) = (self.summer.files().len(), self.bytes);
-        for (name, kind) in dir.entries().map_err(failed(OsStr::new("")))? {
-            if self.meter.stopped() {
-                return Err(failed(&name)(io::ErrorKind::Interrupted.into()));
-            }
-            let Some(text) = name.to_str() else {
-                self.odd.push(format!("{path}{}", Path::new(&name).display()));
-                continue;
-            };
-            let below = format!("{path}{text}");
-            match kind {
-                Kind::Folder => {
-                    let dir = dir.open_dir(&name).map_err(failed(&name))?;
-                    self.folder(&dir, &format!("{below}/"))?;
-                }
-                Kind::File => {
-                    let hash = self.file(dir, &name).map_err(failed(&name))?;
-                    self.summer.add(format!("{}{below}", self.prefix), hash);
-                }
-                Kind::Symlink | Kind::Other => self.odd.push(below),
-            }
-        }
-        let (files, bytes) = (self.summer.files().len() - files, self.bytes - bytes);
-        if path.is_empty() {
-            self.meter.add(files as u64, bytes);
-        }
-        Ok(())
+struct Listed {
+    /// `None` for the root.
+    dir: Option<Dir>,
+    /// What the names in it begin with, below the root.
+    below: String,
+    entries: std::vec::IntoIter<(OsString, Kind)>,
+}
+
+impl Walk<'_> {
+    fn fail(&mut self, path: PathBuf, source: io::Error) {
+        self.failed.get_or_insert(FolderError { path, source });
     }
 
-    fn file(&mut self, dir: &Dir, name: &OsStr) -> io::Result<FileHash> {
-        let mut file = dir.open_file(name)?;
-        let mut hash = Sha256::new();
-        loop {
-            match file.read(&mut self.buffer) {
-                Ok(0) => return Ok(hash.finalize().into()),
-                Ok(read) => {
-                    self.bytes += read as u64;
-                    hash.update(&self.buffer[..read]);
+    fn enter(&mut self, dir: Option<Dir>, below: String) {
+        let handle = dir.as_ref().unwrap_or(self.root);
+        match handle.entries() {
+            Ok(entries) => self.folders.push(Listed { dir, below, entries: entries.into_iter() }),
+            Err(error) => self.fail(handle.path().to_owned(), error),
+        }
+    }
+
+    /// Takes an entry of the folder that is being looked through; what is to be hashed.
+    fn entry(&mut self, name: &OsStr, kind: Kind) -> Option<Reading> {
+        let listed = self.folders.last()?;
+        let dir = listed.dir.as_ref().unwrap_or(self.root);
+        let Some(text) = name.to_str() else {
+            self.odd.push(format!("{}{}", listed.below, Path::new(name).display()));
+            return None;
+        };
+        let below = &listed.below;
+        match kind {
+            Kind::Folder => match dir.open_dir(name) {
+                Ok(dir) => {
+                    let below = format!("{below}{text}/");
+                    self.enter(Some(dir), below);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => self.fail(dir.path().join(name), error),
+            },
+            Kind::File => match dir.open_file(name) {
+                Ok(file) => {
+                    return Some(Reading { file, name: format!("{}{below}{text}", self.prefix) });
+                }
+                Err(error) => self.fail(dir.path().join(name), error),
+            },
+            Kind::Symlink | Kind::Other => self.odd.push(format!("{below}{text}")),
+        }
+        None
+    }
+}
+
+/// A file that is being hashed.
+struct Reading {
+    file: File,
+    /// As it is hashed.
+    name: String,
+}
+
+impl Streams for Walk<'_> {
+    type Stream = Reading;
+
+    fn next(&mut self) -> Option<Reading> {
+        while self.failed.is_none() {
+            let Some((name, kind)) = self.folders.last_mut()?.entries.next() else {
+                self.folders.pop();
+                continue;
+            };
+            if self.meter.stopped() {
+                self.fail(self.root.path().join(name), io::ErrorKind::Interrupted.into());
+            } else if let Some(reading) = self.entry(&name, kind) {
+                return Some(reading);
+            }
+        }
+        None
+    }
+
+    fn read(&mut self, reading: &mut Reading, into: &mut [u8]) -> io::Result<usize> {
+        let read = reading.file.read(into)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+
+    fn done(&mut self, reading: Reading, sum: io::Result<Sum>) {
+        match sum {
+            Ok(sum) => self.summer.add(reading.name, sum),
+            Err(error) => {
+                self.fail(self.root.path().join(&reading.name[self.prefix.len()..]), error);
             }
         }
     }

@@ -6,9 +6,10 @@
 //! (`archive/zip/reader.go`, `checksumReader`).
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 
 use larder_core::Meter;
+use larder_sha256::{Lanes, Streams, Sum};
 use libdeflater::{Crc, Decompressor};
 use rawzip::{CompressionMethod, FileReader, RangeReader, ReaderAt as _, ZipArchive};
 use sha2::{Digest as _, Sha256};
@@ -104,17 +105,26 @@ pub struct Content {
 }
 
 /// Buffers that one thread uses for one zip after another.
+#[derive(Default)]
 pub struct Scratch {
+    lanes: Lanes,
+    packed: Packed,
+}
+
+/// What members are inflated from and into.
+struct Packed {
     inflater: Decompressor,
-    unpacked: Vec<u8>,
     window: Vec<u8>,
     /// Where in the zip the window begins.
     start: u64,
+    /// For the content of members, taken and given back.
+    spare: Vec<Vec<u8>>,
 }
 
-impl Default for Scratch {
+impl Default for Packed {
     fn default() -> Self {
-        Self { inflater: Decompressor::new(), unpacked: Vec::new(), window: Vec::new(), start: 0 }
+        let (window, spare) = (Vec::new(), Vec::new());
+        Self { inflater: Decompressor::new(), window, start: 0, spare }
     }
 }
 
@@ -202,79 +212,64 @@ impl ModuleZip {
         scratch: &mut Scratch,
         meter: &Meter,
     ) -> Result<Content, ZipError> {
-        scratch.window.clear();
-        let (mut all, mut files) = (Summer::default(), Summer::default());
-        let mut folders = false;
-        for member in &self.members {
-            if meter.stopped() {
-                return Err(ZipError::Stopped);
-            }
-            let hash = self.member(member, sink, scratch)?;
-            meter.add(u64::from(member.file), member.packed);
-            if member.file {
-                files.add(member.name.clone(), hash);
-            } else {
-                folders = true;
-                all.add(member.name.clone(), hash);
-            }
-        }
-        let folder_h1 = files.finish();
-        let mut h1 = folder_h1;
-        if folders {
-            for (name, hash) in files.files() {
-                all.add(name.clone(), *hash);
-            }
-            h1 = all.finish();
-        }
-        Ok(Content { h1, folder_h1, files: files.into_files() })
+        let Scratch { lanes, packed } = scratch;
+        packed.window.clear();
+        let left = self.members.iter();
+        let mut pass = Pass { zip: self, left, sink, packed, meter, sums: Sums::default() };
+        lanes.hash_all(&mut pass);
+        pass.sums.finish()
     }
 
+    /// Inflates the next member, and hands it to `sink`. One of usual size is still to be hashed.
     fn member(
         &self,
         member: &Entry,
         sink: &mut dyn Sink,
-        scratch: &mut Scratch,
-    ) -> Result<FileHash, ZipError> {
-        let mut output = Output { member, sink, hash: Sha256::new(), crc: Crc::new(), size: 0 };
+        packed: &mut Packed,
+    ) -> Result<Unpacked, ZipError> {
+        let mut output = Output { member, sink, crc: Crc::new(), size: 0 };
         if member.file {
             output.sink.begin(&member.name[self.prefix..]).map_err(output.failed())?;
         }
-        let start = self.body(member, scratch)?;
+        let start = self.body(member, packed)?;
         let end = start.checked_add(member.packed).filter(|end| *end <= self.length);
         let end = end.ok_or_else(|| output.damaged("it ends after the zip does"))?;
-        match member.method {
+        let unpacked = match member.method {
             CompressionMethod::STORE if member.packed <= WHOLE => {
-                output.write(self.window(scratch, start, member.packed)?)?;
+                let mut held = Held::of(packed.spare.pop(), member.packed);
+                held.bytes_mut().copy_from_slice(self.window(packed, start, member.packed)?);
+                output.write(held.bytes())?;
+                Unpacked::Whole(held)
             }
             CompressionMethod::DEFLATE if member.packed.max(member.size) <= WHOLE => {
-                let mut unpacked = std::mem::take(&mut scratch.unpacked);
-                let done = self.inflate(member, start, scratch, &mut unpacked);
-                let done = done.and_then(|size| output.write(&unpacked[..size]));
-                scratch.unpacked = unpacked;
-                done?;
+                let held = self.inflate(member, start, packed)?;
+                output.write(held.bytes())?;
+                Unpacked::Whole(held)
             }
             CompressionMethod::STORE => {
-                output.stream(&mut RangeReader::new(&self.reader, start..end))?;
+                Unpacked::Hashed(output.stream(&mut RangeReader::new(&self.reader, start..end))?)
             }
             CompressionMethod::DEFLATE => {
                 let packed = RangeReader::new(&self.reader, start..end);
                 let packed = io::BufReader::with_capacity(WINDOW, packed);
-                output.stream(&mut flate2::bufread::DeflateDecoder::new(packed))?;
+                let mut unpacked = flate2::bufread::DeflateDecoder::new(packed);
+                Unpacked::Hashed(output.stream(&mut unpacked)?)
             }
             _ => return Err(output.damaged("it is packed in a way that Go does not know")),
-        }
-        output.finish()
+        };
+        output.finish()?;
+        Ok(unpacked)
     }
 
     /// Where the packed bytes begin: after the local header, of which Go reads no more than the
     /// lengths (`archive/zip/reader.go`, `findBodyOffset`).
-    fn body(&self, member: &Entry, scratch: &mut Scratch) -> Result<u64, ZipError> {
+    fn body(&self, member: &Entry, packed: &mut Packed) -> Result<u64, ZipError> {
         const HEADER: u64 = 30;
         let damaged = |what| ZipError::Damaged { name: member.name.clone(), what };
         if member.header.checked_add(HEADER).is_none_or(|end| end > self.length) {
             return Err(damaged("its header is not there"));
         }
-        let header = self.window(scratch, member.header, HEADER)?;
+        let header = self.window(packed, member.header, HEADER)?;
         if !header.starts_with(b"PK\x03\x04") {
             return Err(damaged("its header is not one"));
         }
@@ -282,51 +277,46 @@ impl ModuleZip {
         Ok(member.header + HEADER + length(26) + length(28))
     }
 
-    fn inflate(
-        &self,
-        member: &Entry,
-        start: u64,
-        scratch: &mut Scratch,
-        unpacked: &mut Vec<u8>,
-    ) -> Result<usize, ZipError> {
-        let size = usize::try_from(member.size).unwrap_or(usize::MAX);
-        if unpacked.len() < size {
-            unpacked.resize(size, 0);
-        }
-        self.window(scratch, start, member.packed)?;
-        let at = usize::try_from(start - scratch.start).unwrap_or(usize::MAX);
-        let packed = &scratch.window[at..at + usize::try_from(member.packed).unwrap_or(0)];
-        scratch.inflater.deflate_decompress(packed, &mut unpacked[..size]).map_err(|error| {
-            let what = match error {
-                libdeflater::DecompressionError::BadData => "it cannot be inflated",
-                libdeflater::DecompressionError::InsufficientSpace => "it is larger than declared",
-            };
-            ZipError::Damaged { name: member.name.clone(), what }
-        })
+    fn inflate(&self, member: &Entry, start: u64, packed: &mut Packed) -> Result<Held, ZipError> {
+        let mut held = Held::of(packed.spare.pop(), member.size);
+        self.window(packed, start, member.packed)?;
+        let at = usize::try_from(start - packed.start).unwrap_or(usize::MAX);
+        let bytes = &packed.window[at..at + usize::try_from(member.packed).unwrap_or(0)];
+        held.size =
+            packed.inflater.deflate_decompress(bytes, held.bytes_mut()).map_err(|error| {
+                let what = match error {
+                    libdeflater::DecompressionError::BadData => "it cannot be inflated",
+                    libdeflater::DecompressionError::InsufficientSpace => {
+                        "it is larger than declared"
+                    }
+                };
+                ZipError::Damaged { name: member.name.clone(), what }
+            })?;
+        Ok(held)
     }
 
     /// `length` bytes from `start`, which lie within the file.
     fn window<'s>(
         &self,
-        scratch: &'s mut Scratch,
+        packed: &'s mut Packed,
         start: u64,
         length: u64,
     ) -> Result<&'s [u8], ZipError> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let known = scratch.start..scratch.start + scratch.window.len() as u64;
+        let known = packed.start..packed.start + packed.window.len() as u64;
         let holds = start >= known.start && start + length as u64 <= known.end;
         if !holds {
             let left = usize::try_from(self.length - start).unwrap_or(usize::MAX);
-            scratch.window.resize(length.max(WINDOW).min(left), 0);
-            scratch.start = start;
-            let read = self.reader.read_exact_at(&mut scratch.window, start);
+            packed.window.resize(length.max(WINDOW).min(left), 0);
+            packed.start = start;
+            let read = self.reader.read_exact_at(&mut packed.window, start);
             if let Err(error) = read {
-                scratch.window.clear();
+                packed.window.clear();
                 return Err(ZipError::Read(error));
             }
         }
-        let at = usize::try_from(start - scratch.start).unwrap_or(usize::MAX);
-        Ok(&scratch.window[at..at + length])
+        let at = usize::try_from(start - packed.start).unwrap_or(usize::MAX);
+        Ok(&packed.window[at..at + length])
     }
 }
 
@@ -337,11 +327,126 @@ fn unreadable(error: rawzip::Error) -> ZipError {
     }
 }
 
+/// A member's content: in memory, or hashed on its way.
+enum Unpacked {
+    Whole(Held),
+    Hashed(FileHash),
+}
+
+/// The beginning of a buffer, which keeps the size that it once had.
+struct Held {
+    buffer: Vec<u8>,
+    size: usize,
+}
+
+impl Held {
+    fn of(buffer: Option<Vec<u8>>, size: u64) -> Self {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut buffer = buffer.unwrap_or_default();
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        Self { buffer, size }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.size]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[..self.size]
+    }
+}
+
+/// The pass over a zip: members are inflated one by one and hashed two at a time.
+struct Pass<'a> {
+    zip: &'a ModuleZip,
+    left: std::slice::Iter<'a, Entry>,
+    sink: &'a mut dyn Sink,
+    packed: &'a mut Packed,
+    meter: &'a Meter,
+    sums: Sums,
+}
+
+/// A member that is being hashed.
+struct Hashing<'a> {
+    member: &'a Entry,
+    held: Held,
+    at: usize,
+}
+
+impl Pass<'_> {
+    fn hashed(&mut self, member: &Entry, hash: FileHash) {
+        self.meter.add(u64::from(member.file), member.packed);
+        let sums = if member.file { &mut self.sums.files } else { &mut self.sums.folders };
+        sums.add(member.name.clone(), hash);
+    }
+}
+
+impl<'a> Streams for Pass<'a> {
+    type Stream = Hashing<'a>;
+
+    fn next(&mut self) -> Option<Hashing<'a>> {
+        while self.sums.failed.is_none() {
+            let member = self.left.next()?;
+            if self.meter.stopped() {
+                self.sums.failed = Some(ZipError::Stopped);
+                break;
+            }
+            match self.zip.member(member, self.sink, self.packed) {
+                Ok(Unpacked::Whole(held)) => return Some(Hashing { member, held, at: 0 }),
+                Ok(Unpacked::Hashed(hash)) => self.hashed(member, hash),
+                Err(error) => self.sums.failed = Some(error),
+            }
+        }
+        None
+    }
+
+    fn read(&mut self, hashing: &mut Hashing<'a>, into: &mut [u8]) -> io::Result<usize> {
+        let read = (&hashing.held.bytes()[hashing.at..]).read(into)?;
+        hashing.at += read;
+        Ok(read)
+    }
+
+    fn done(&mut self, hashing: Hashing<'a>, sum: io::Result<Sum>) {
+        self.packed.spare.push(hashing.held.buffer);
+        match sum {
+            Ok(sum) => self.hashed(hashing.member, sum),
+            Err(error) => self.sums.failed = Some(ZipError::Read(error)),
+        }
+    }
+}
+
+/// The hashes of a zip's members.
+#[derive(Default)]
+struct Sums {
+    files: Summer,
+    folders: Summer,
+    failed: Option<ZipError>,
+}
+
+impl Sums {
+    fn finish(self) -> Result<Content, ZipError> {
+        let Self { mut files, folders: mut all, failed } = self;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let folder_h1 = files.finish();
+        let mut h1 = folder_h1;
+        if !all.files().is_empty() {
+            for (name, hash) in files.files() {
+                all.add(name.clone(), *hash);
+            }
+            h1 = all.finish();
+        }
+        Ok(Content { h1, folder_h1, files: files.into_files() })
+    }
+}
+
 /// One member on its way out.
 struct Output<'a, 's> {
     member: &'a Entry,
     sink: &'s mut dyn Sink,
-    hash: Sha256,
     crc: Crc,
     size: u64,
 }
@@ -361,7 +466,6 @@ impl Output<'_, '_> {
         if self.size > self.member.size {
             return Err(self.damaged("it is larger than declared"));
         }
-        self.hash.update(bytes);
         self.crc.update(bytes);
         if self.member.file {
             self.sink.write(bytes).map_err(self.failed())?;
@@ -369,12 +473,17 @@ impl Output<'_, '_> {
         Ok(())
     }
 
-    fn stream(&mut self, from: &mut dyn io::Read) -> Result<(), ZipError> {
+    /// Writes and hashes what is too large to be held.
+    fn stream(&mut self, from: &mut dyn io::Read) -> Result<FileHash, ZipError> {
+        let mut hash = Sha256::new();
         let mut buffer = vec![0; WINDOW];
         loop {
             match from.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(read) => self.write(&buffer[..read])?,
+                Ok(0) => return Ok(hash.finalize().into()),
+                Ok(read) => {
+                    self.write(&buffer[..read])?;
+                    hash.update(&buffer[..read]);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error().is_some() => return Err(ZipError::Read(error)),
                 Err(_) => return Err(self.damaged("it cannot be inflated")),
@@ -382,7 +491,7 @@ impl Output<'_, '_> {
         }
     }
 
-    fn finish(self) -> Result<FileHash, ZipError> {
+    fn finish(self) -> Result<(), ZipError> {
         if self.size != self.member.size {
             return Err(self.damaged("it is smaller than declared"));
         }
@@ -393,6 +502,6 @@ impl Output<'_, '_> {
         if self.member.file {
             self.sink.end().map_err(self.failed())?;
         }
-        Ok(self.hash.finalize().into())
+        Ok(())
     }
 }
