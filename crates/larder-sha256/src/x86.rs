@@ -17,8 +17,7 @@ use crate::Block;
 pub(crate) fn compress_pair(states: &mut [&mut [u32; 8]; 2], blocks: [&[Block]; 2]) -> bool {
     let can = is_x86_feature_detected!("sha")
         && is_x86_feature_detected!("ssse3")
-        && is_x86_feature_detected!("sse4.1")
-        && is_x86_feature_detected!("avx");
+        && is_x86_feature_detected!("sse4.1");
     if can {
         // SAFETY: the processor has every feature that the function is compiled for.
         unsafe { compress(states, blocks) };
@@ -34,7 +33,7 @@ struct Lane {
     words: [__m128i; 4],
 }
 
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn compress(states: &mut [&mut [u32; 8]; 2], [some, others]: [&[Block]; 2]) {
     let mut lanes = [load(states[0]), load(states[1])];
     for pair in some.iter().zip(others) {
@@ -56,7 +55,7 @@ fn compress(states: &mut [&mut [u32; 8]; 2], [some, others]: [&[Block]; 2]) {
 
 /// From a group of four rounds on. The group is known when this is compiled, so that all words
 /// stay in registers.
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
 fn sixteen_rounds<const GROUP: usize>(lanes: &mut [Lane; 2], blocks: [&Block; 2]) {
     four_rounds::<GROUP, 0>(lanes, blocks);
@@ -65,7 +64,7 @@ fn sixteen_rounds<const GROUP: usize>(lanes: &mut [Lane; 2], blocks: [&Block; 2]
     four_rounds::<GROUP, 3>(lanes, blocks);
 }
 
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
 fn four_rounds<const GROUP: usize, const AT: usize>(lanes: &mut [Lane; 2], blocks: [&Block; 2]) {
     let constants = words(K.as_chunks().0[GROUP + AT]);
@@ -86,7 +85,7 @@ fn four_rounds<const GROUP: usize, const AT: usize>(lanes: &mut [Lane; 2], block
 }
 
 /// Four words of the message, whose bytes are in the other order.
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
 fn message(block: &Block, group: usize) -> __m128i {
     let halves = block.as_chunks::<8>().0;
@@ -95,14 +94,14 @@ fn message(block: &Block, group: usize) -> __m128i {
     _mm_shuffle_epi8(_mm_set_epi64x(half(1), half(0)), order)
 }
 
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
 fn words(words: [u32; 4]) -> __m128i {
     let [a, b, c, d] = words.map(u32::cast_signed);
     _mm_set_epi32(d, c, b, a)
 }
 
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn load(state: &[u32; 8]) -> Lane {
     let s = state;
     Lane {
@@ -112,7 +111,7 @@ fn load(state: &[u32; 8]) -> Lane {
     }
 }
 
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn store(lane: &Lane) -> [u32; 8] {
     let (abef, cdgh) = (lane.abef, lane.cdgh);
     let state = [
