@@ -13,22 +13,29 @@ use crate::time::Time;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub [u8; 32]);
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 impl EntryId {
     /// Reads exactly 64 lower-case hexadecimal digits.
     pub fn parse(hex: &[u8]) -> Option<Self> {
+        /// What no digit is worth.
+        const NONE: u8 = 0xf0;
         let digit = |c: u8| match c {
-            b'0'..=b'9' => Some(c - b'0'),
-            b'a'..=b'f' => Some(c - b'a' + 10),
-            _ => None,
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'f' => c - b'a' + 10,
+            _ => NONE,
         };
         if hex.len() != 64 {
             return None;
         }
-        let mut id = [0; 32];
-        for (byte, pair) in id.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        // All of them, without a stop at the first that is none: that is done many at once.
+        let (mut id, mut all) = ([0; 32], 0);
+        for (byte, [high, low]) in id.iter_mut().zip(hex.as_chunks().0) {
+            let (high, low) = (digit(*high), digit(*low));
+            all |= high | low;
+            *byte = high << 4 | low & !NONE;
         }
-        Some(Self(id))
+        (all & NONE == 0).then_some(Self(id))
     }
 
     /// The file of an action entry below GOCACHE: `ab/ab…-a`.
@@ -44,7 +51,12 @@ impl EntryId {
 
 impl fmt::Display for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut hex = [0; 64];
+        for ([high, low], byte) in hex.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *high = DIGITS[usize::from(byte >> 4)];
+            *low = DIGITS[usize::from(byte & 0xf)];
+        }
+        f.pad(str::from_utf8(&hex).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -197,5 +209,30 @@ impl Plan {
     /// The sum over the items, as far as it was measured.
     pub fn total(&self) -> Size {
         self.items.iter().filter_map(|item| item.size).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EntryId;
+
+    #[test]
+    fn an_id_is_read_as_it_is_written_and_nothing_else_is() {
+        let mut bytes = [0; 32];
+        for (at, byte) in (0..).zip(&mut bytes) {
+            *byte = at * 8;
+        }
+        let text = EntryId(bytes).to_string();
+        assert!(text.starts_with("0008101820283038"), "{text}");
+        assert_eq!(EntryId::parse(text.as_bytes()), Some(EntryId(bytes)));
+        assert_eq!(EntryId::parse(&text.as_bytes()[..63]), None);
+        assert_eq!(EntryId::parse(format!("{text}0").as_bytes()), None);
+        for at in 0..64 {
+            for wrong in [b'g', b'A', b'/', b':', b'`', 0, 0xff] {
+                let mut text = text.clone().into_bytes();
+                text[at] = wrong;
+                assert_eq!(EntryId::parse(&text), None, "{wrong} at {at}");
+            }
+        }
     }
 }
