@@ -110,8 +110,10 @@ impl<'a> Worker<'a> {
         Self { base, recorder, results }
     }
 
-    /// Works until there is nobody left to give it work, or it is to stop.
+    /// Works until there is nobody left to give it work, or it is to stop. Nobody waits for it, so
+    /// it uses a processor that nobody else wants.
     pub(crate) fn run(self, jobs: &Receiver<Job>) {
+        larder_redis::give_way();
         for job in jobs {
             if self.base.meter.stopped() {
                 break;
