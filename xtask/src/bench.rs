@@ -101,6 +101,11 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
         prove::hash(bytes.parse().context("bytes")?, threads.parse().context("threads")?);
         return Ok(());
     }
+    if let [verb, tree] = arguments
+        && verb == "walk"
+    {
+        return scan::walk(Path::new(tree));
+    }
     if let [verb, url, pattern] = arguments
         && verb == "pipeline"
     {

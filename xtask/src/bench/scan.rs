@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::thread;
 
 use anyhow::{Context as _, Result};
 use larder_core::count::grouped;
@@ -21,16 +23,47 @@ const PEERS: &[(&str, &[&str])] =
 pub(super) fn warm(bench: &Bench) -> Result<Vec<Row>> {
     let entries = bench.size(ENTRIES);
     let tree = bench.tree("gocache", "scan", &[entries.to_string()])?;
-    let runs = in_turns(bench.rounds(), &mut contestants(bench, &tree, PEERS))?;
+    let program = std::env::current_exe().context("own path")?;
+    let mut all = contestants(bench, &tree, PEERS);
+    all.push(Contestant::new("the system's calls alone", |_| {
+        let mut command = Command::new(&program);
+        command.args(["bench", "walk"]).arg(&tree);
+        command
+    }));
+    let runs = in_turns(bench.rounds(), &mut all)?;
     let what = format!("scan of {} files, warm", grouped(entries as u64));
     let mut rows = vec![Row::alone(&what, &runs[0], Goal::Each(0.85e-6, entries))];
-    for (other, goal) in runs[1..].iter().zip([1.9, 1.3, 1.3].map(Goal::Times)) {
-        rows.push(Row::pair(&what, &runs[0], other, goal));
-    }
-    if let Some(dua) = runs.get(4) {
-        rows.push(Row::pair(&what, &runs[0], dua, Goal::None));
-    }
+    let goals = [1.9, 1.3, 1.3].map(Goal::Times).into_iter().chain(std::iter::repeat(Goal::None));
+    let others = runs[1..].iter().zip(goals);
+    rows.extend(others.map(|(other, goal)| Row::pair(&what, &runs[0], other, goal)));
     Ok(rows)
+}
+
+/// Lists the folders of a tree and looks at every file in them on all processors, and does nothing
+/// with it: what no scan can be faster than.
+pub(super) fn walk(tree: &Path) -> Result<()> {
+    let folders = fs::read_dir(tree)?.collect::<Result<Vec<_>, _>>()?;
+    let (next, bytes) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let work = || -> std::io::Result<()> {
+        while let Some(folder) = folders.get(next.fetch_add(1, Relaxed)) {
+            if !folder.file_type()?.is_dir() {
+                continue;
+            }
+            let mut sum = 0;
+            for file in fs::read_dir(folder.path())? {
+                sum += file?.metadata()?.len();
+            }
+            bytes.fetch_add(sum, Relaxed);
+        }
+        Ok(())
+    };
+    let threads = thread::available_parallelism()?.get();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
+    })?;
+    println!("{}", bytes.into_inner());
+    Ok(())
 }
 
 pub(super) fn cold(bench: &Bench) -> Result<Vec<Row>> {
