@@ -56,6 +56,7 @@ mod modgraph;
 mod modstore;
 pub mod module_path;
 pub mod module_zip;
+mod module_zip_pass;
 pub mod needs;
 mod project_files;
 mod root_state;

@@ -6,16 +6,17 @@
 //! (`archive/zip/reader.go`, `checksumReader`).
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 
 use larder_core::Meter;
-use larder_sha256::{Lanes, Streams, Sum};
+use larder_sha256::Lanes;
 use libdeflater::{Crc, Decompressor};
 use rawzip::{CompressionMethod, FileReader, RangeReader, ReaderAt as _, ZipArchive};
 use sha2::{Digest as _, Sha256};
 
-use crate::h1::{FileHash, H1, Summer};
+use crate::h1::{FileHash, H1};
 use crate::module_path::ModuleVersion;
+use crate::module_zip_pass::{Held, Pass, Unpacked};
 use crate::zip_rules::{MAX_ZIP, Member, ZipRules};
 
 /// Members up to this size, packed and unpacked, are inflated whole; in bytes.
@@ -79,18 +80,18 @@ pub struct ModuleZip {
     reader: FileReader,
     length: u64,
     prefix: usize,
-    members: Vec<Entry>,
+    pub(crate) members: Vec<Entry>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    name: String,
+pub(crate) struct Entry {
+    pub(crate) name: String,
     header: u64,
-    packed: u64,
+    pub(crate) packed: u64,
     size: u64,
     crc: u32,
     method: CompressionMethod,
-    file: bool,
+    pub(crate) file: bool,
 }
 
 /// What a zip's content adds up to.
@@ -112,13 +113,13 @@ pub struct Scratch {
 }
 
 /// What members are inflated from and into.
-struct Packed {
+pub(crate) struct Packed {
     inflater: Decompressor,
     window: Vec<u8>,
     /// Where in the zip the window begins.
     start: u64,
     /// For the content of members, taken and given back.
-    spare: Vec<Vec<u8>>,
+    pub(crate) spare: Vec<Vec<u8>>,
 }
 
 impl Default for Packed {
@@ -214,14 +215,11 @@ impl ModuleZip {
     ) -> Result<Content, ZipError> {
         let Scratch { lanes, packed } = scratch;
         packed.window.clear();
-        let left = self.members.iter();
-        let mut pass = Pass { zip: self, left, sink, packed, meter, sums: Sums::default() };
-        lanes.hash_all(&mut pass);
-        pass.sums.finish()
+        Pass::new(self, sink, packed, meter).content(lanes)
     }
 
     /// Inflates the next member, and hands it to `sink`. One of usual size is still to be hashed.
-    fn member(
+    pub(crate) fn member(
         &self,
         member: &Entry,
         sink: &mut dyn Sink,
@@ -324,122 +322,6 @@ fn unreadable(error: rawzip::Error) -> ZipError {
     match error.into_kind() {
         rawzip::ErrorKind::IO(source) => ZipError::Read(source),
         kind => ZipError::NotAZip(kind.into()),
-    }
-}
-
-/// A member's content: in memory, or hashed on its way.
-enum Unpacked {
-    Whole(Held),
-    Hashed(FileHash),
-}
-
-/// The beginning of a buffer, which keeps the size that it once had.
-struct Held {
-    buffer: Vec<u8>,
-    size: usize,
-}
-
-impl Held {
-    fn of(buffer: Option<Vec<u8>>, size: u64) -> Self {
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let mut buffer = buffer.unwrap_or_default();
-        if buffer.len() < size {
-            buffer.resize(size, 0);
-        }
-        Self { buffer, size }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.size]
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer[..self.size]
-    }
-}
-
-/// The pass over a zip: members are inflated one by one and hashed two at a time.
-struct Pass<'a> {
-    zip: &'a ModuleZip,
-    left: std::slice::Iter<'a, Entry>,
-    sink: &'a mut dyn Sink,
-    packed: &'a mut Packed,
-    meter: &'a Meter,
-    sums: Sums,
-}
-
-/// A member that is being hashed.
-struct Hashing<'a> {
-    member: &'a Entry,
-    held: Held,
-    at: usize,
-}
-
-impl Pass<'_> {
-    fn hashed(&mut self, member: &Entry, hash: FileHash) {
-        self.meter.add(u64::from(member.file), member.packed);
-        let sums = if member.file { &mut self.sums.files } else { &mut self.sums.folders };
-        sums.add(member.name.clone(), hash);
-    }
-}
-
-impl<'a> Streams for Pass<'a> {
-    type Stream = Hashing<'a>;
-
-    fn next(&mut self) -> Option<Hashing<'a>> {
-        while self.sums.failed.is_none() {
-            let member = self.left.next()?;
-            if self.meter.stopped() {
-                self.sums.failed = Some(ZipError::Stopped);
-                break;
-            }
-            match self.zip.member(member, self.sink, self.packed) {
-                Ok(Unpacked::Whole(held)) => return Some(Hashing { member, held, at: 0 }),
-                Ok(Unpacked::Hashed(hash)) => self.hashed(member, hash),
-                Err(error) => self.sums.failed = Some(error),
-            }
-        }
-        None
-    }
-
-    fn read(&mut self, hashing: &mut Hashing<'a>, into: &mut [u8]) -> io::Result<usize> {
-        let read = (&hashing.held.bytes()[hashing.at..]).read(into)?;
-        hashing.at += read;
-        Ok(read)
-    }
-
-    fn done(&mut self, hashing: Hashing<'a>, sum: io::Result<Sum>) {
-        self.packed.spare.push(hashing.held.buffer);
-        match sum {
-            Ok(sum) => self.hashed(hashing.member, sum),
-            Err(error) => self.sums.failed = Some(ZipError::Read(error)),
-        }
-    }
-}
-
-/// The hashes of a zip's members.
-#[derive(Default)]
-struct Sums {
-    files: Summer,
-    folders: Summer,
-    failed: Option<ZipError>,
-}
-
-impl Sums {
-    fn finish(self) -> Result<Content, ZipError> {
-        let Self { mut files, folders: mut all, failed } = self;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let folder_h1 = files.finish();
-        let mut h1 = folder_h1;
-        if !all.files().is_empty() {
-            for (name, hash) in files.files() {
-                all.add(name.clone(), *hash);
-            }
-            h1 = all.finish();
-        }
-        Ok(Content { h1, folder_h1, files: files.into_files() })
     }
 }
 
