@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use larder_core::count::counted;
+use larder_core::size::Units;
 use larder_core::{Board, Sample, Time};
 use larder_engine::report::{DuReport, StatusReport};
 use larder_server::{Cleanups, Growth, RedisExposed};
@@ -76,6 +78,21 @@ pub(crate) enum Wish {
     Run(String),
     /// A plan was approved.
     Plans,
+}
+
+impl Known {
+    /// How things are, in a line: `6 caches, 3.1 GB; 1 alert; prune`.
+    pub(crate) fn in_a_line(&self, units: Units) -> String {
+        let bytes = self.samples.values().filter_map(|sample| sample.allocated_bytes).sum();
+        let caches = counted(self.samples.len() as u64, "cache", "caches");
+        let mut parts = vec![format!("{caches}, {}", units.show(bytes))];
+        let alerts = self.board.firing().count() as u64;
+        parts.extend((alerts > 0).then(|| counted(alerts, "alert", "alerts")));
+        let plans = self.plans_waiting.filter(|plans| *plans > 0);
+        parts.extend(plans.map(|plans| format!("{} to approve", counted(plans, "plan", "plans"))));
+        parts.extend(self.jobs.iter().cloned());
+        parts.join("; ")
+    }
 }
 
 impl Live {

@@ -1,11 +1,13 @@
-//! What systemd is told: that it is ready and alive, and that it stops. Elsewhere nobody is told.
+//! What systemd is told: that it is ready and alive and how things are, and that it stops.
+//! Elsewhere nobody is told.
 
-/// It is ready, and alive: the watchdog hears of it at each tick.
+/// It is ready, and alive: the watchdog hears of it at each tick. `status` is what
+/// `systemctl status` shows, in a line.
 #[cfg(target_os = "linux")]
-pub(crate) fn alive() {
-    use sd_notify::NotifyState::{Ready, Watchdog};
+pub(crate) fn alive(status: &str) {
+    use sd_notify::NotifyState::{Ready, Status, Watchdog};
     // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(&[Ready, Watchdog]);
+    let _ = sd_notify::notify(&[Ready, Watchdog, Status(status)]);
 }
 
 /// It stops.
@@ -16,7 +18,7 @@ pub(crate) fn stopping() {
 
 /// It is ready, and alive.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn alive() {}
+pub(crate) fn alive(_: &str) {}
 
 /// It stops.
 #[cfg(not(target_os = "linux"))]

@@ -454,9 +454,11 @@ impl<'a> Ticker<'a> {
 
     /// Tells systemd that it lives, however long it is to the next measurement.
     fn live_on(&mut self) {
-        if self.base.live.know().ready.is_some() {
+        let units = self.base.settings().units;
+        let known = self.base.live.know();
+        if known.ready.is_some() {
             self.lived = Some(Instant::now());
-            systemd::alive();
+            systemd::alive(&known.in_a_line(units));
         }
     }
 

@@ -66,6 +66,8 @@ mod flow_serve_redis;
 mod flow_serve_web;
 #[cfg(unix)]
 mod flow_slowlog;
+#[cfg(target_os = "linux")]
+mod flow_systemd;
 #[cfg(unix)]
 mod flow_throttle;
 mod flow_trash;
