@@ -61,13 +61,18 @@ pub struct PrometheusHistory {
 
 /// Points that a server gives of a line at most (`promql/engine.go` of Prometheus: 11,000).
 const MOST: usize = 10_000;
+/// A server takes a line for current for so long after its last value.
+const LAST: Duration = Duration::from_mins(5);
 /// Levels that a trend is stitched together from.
 const LEVELS: usize = 2000;
 /// Freed bytes so far, which tells of cleanups.
 const FREED: &str = "larder_cleanup_freed_bytes_total{}";
 /// What every cache has.
 const ANY: &str = "larder_cache_allocated_bytes{}";
+/// What is known of the disk of a cache.
+const DISK: &str = "larder_disk_free_bytes{}";
 const CACHE: &str = "cache";
+const MOUNT: &str = "mountpoint";
 
 impl PrometheusHistory {
     /// Of this server, which is not asked anything yet.
@@ -163,6 +168,13 @@ impl Series for PrometheusHistory {
             Some(text) => self.line(text, source, range),
             None => Ok(Vec::new()),
         }
+    }
+
+    fn disk(&self, source: &Source, range: Range) -> Result<Option<String>, SeriesError> {
+        // A cache may have moved in this time: the last one counts.
+        let recent = Range { since: range.since.max(range.until.minus(LAST)), ..range };
+        let found = self.http.series(&self.query(DISK, Some(source)), recent)?;
+        Ok(found.into_iter().find_map(|mut labels| labels.remove(MOUNT)))
     }
 
     fn trend(&self, source: &Source, metric: Metric, range: Range) -> Result<Trend, SeriesError> {

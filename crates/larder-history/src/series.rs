@@ -49,6 +49,9 @@ pub trait Series: Send + Sync {
     /// took added back.
     fn trend(&self, source: &Source, metric: Metric, range: Range) -> Result<Trend, SeriesError>;
 
+    /// Where the disk of a cache is mounted, as it was last known in this range.
+    fn disk(&self, source: &Source, range: Range) -> Result<Option<String>, SeriesError>;
+
     /// The last value in this range.
     fn last(
         &self,

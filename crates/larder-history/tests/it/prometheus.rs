@@ -133,6 +133,8 @@ fn trends_and_lines_of_several_machines() {
     let target = serve(
         "# TYPE larder_cache_allocated_bytes gauge\n\
          larder_cache_allocated_bytes{cache=\"redis:s\"} 4096\n\
+         # TYPE larder_disk_free_bytes gauge\n\
+         larder_disk_free_bytes{cache=\"redis:s\",mountpoint=\"/srv/go\"} 300\n\
          # TYPE redis_db_keys gauge\n\
          redis_db_keys{cache=\"redis:s\",db=\"db0\"} 5\n\
          redis_db_keys{cache=\"redis:s\",db=\"db1\"} 7\n",
@@ -165,6 +167,10 @@ fn trends_and_lines_of_several_machines() {
         history.last(&here, Metric::Keys, range()).unwrap().is_some_and(|p| p.value == 12.0)
     });
     assert_eq!(history.series(&of("a:1"), Metric::Score, range()).unwrap(), []);
+    assert_eq!(history.disk(&here, range()).unwrap().as_deref(), Some("/srv/go"));
+    assert_eq!(history.disk(&of("a:1"), range()).unwrap(), None);
+    let free = history.last(&here, Metric::DiskFree, range()).unwrap();
+    assert_eq!(free.map(|point| point.value), Some(300.0));
 
     // Without a label for machines they are not added up.
     let alone = PrometheusSettings { host_label: None, ..settings(&server.url, basic) };
