@@ -32,6 +32,7 @@ mod silences;
 mod systemd;
 mod ticker;
 mod triggering;
+mod usual;
 mod work;
 
 use std::sync::mpsc;

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::alert_board::{Judged, Verdict};
-use larder_core::baseline::{Baseline, Cycle, Deviation};
 use larder_core::check::Approval;
 use larder_core::{Alert, CacheKind, Notice, Occasion, Reason, Sample, Severity, Time};
 use larder_engine::World;
 use larder_engine::report::{State, StatusReport, StatusRow};
-use larder_history::{Metric, Range, Series as _, Source};
+use larder_history::{Metric, Source};
 use larder_server::Growth;
 
 use super::alerts::{self, Evidence};
@@ -25,8 +24,6 @@ use crate::{trend_rows, waiting};
 
 /// The past that growth is taken from.
 const PAST: Duration = Duration::from_hours(7 * 24);
-/// The past that says what is usual.
-const USUAL: Duration = Duration::from_hours(28 * 24);
 
 /// Takes in a round: scores each sample, and keeps all.
 pub(crate) fn take(
@@ -92,6 +89,14 @@ fn is_known(cache: &str, settings: &Settings, world: &World) -> bool {
     is_configured(cache, settings) && cache.parse().map_or(true, there)
 }
 
+/// Whether it is a cache that is looked after here. The history remembers others too, and a fleet's
+/// other machines.
+pub(crate) fn is_here(source: &Source, settings: &Settings) -> bool {
+    let host = || larder_engine::keys::host();
+    source.host.as_ref().is_none_or(|other| *other == host())
+        && is_configured(&source.cache, settings)
+}
+
 /// Whether it is a cache of Go's or a Redis of the settings.
 fn is_configured(cache: &str, settings: &Settings) -> bool {
     match cache.strip_prefix("redis:") {
@@ -123,13 +128,10 @@ pub(crate) fn foresee(base: &Base<'_>) {
     // What cannot be read now is tried again in a minute; the history's own state is an alert.
     let Ok(rows) = trend_rows::of_history(&context, &[], PAST) else { return };
     let settings = base.settings();
-    let host = larder_engine::keys::host();
     let (mut grows, mut errors) = (BTreeMap::new(), BTreeMap::new());
     for row in rows.iter().filter(|row| row.metric == Metric::Allocated) {
         let cache = row.source.cache.clone();
-        // The history remembers what is looked after no longer, and a fleet's other machines.
-        let here = row.source.host.as_ref().is_none_or(|other| *other == host);
-        if !here || !is_configured(&cache, &settings) {
+        if !is_here(&row.source, &settings) {
             continue;
         }
         if let Some(error) = row.record.ratio {
@@ -174,14 +176,12 @@ pub(crate) fn judge(
         let command = health.and_then(|health| health.actions.first());
         let named = row.and_then(|r| r.findings.iter().find(|f| f.command.as_ref() == command));
         let frees = named.filter(|_| command.is_some()).and_then(|finding| finding.frees);
-        let unusual =
-            if settings.daemon.alert.unusual { unusual(recorder, sample, now) } else { Vec::new() };
         let evidence = Evidence {
             health,
             growth: known.growth.get(cache),
             unmeasured: sample.error.as_deref().map(|why| (why, now.since(sample.at))),
             good_score: known.good_scores.get(cache).copied(),
-            unusual,
+            unusual: known.usual.far(sample, now, settings.units),
             frees: frees.map(|bytes| bytes.0),
             units: settings.units,
         };
@@ -249,43 +249,6 @@ fn own(name: &str, trouble: Option<String>, command: &str, now: Time) -> Judged 
         },
         verdict,
     }
-}
-
-/// What is far from usual at this hour, once there is enough history to know what is.
-fn unusual(recorder: &Recorder<'_>, sample: &Sample, now: Time) -> Vec<String> {
-    let redis = sample.redis.as_ref();
-    let values = [
-        (Metric::Allocated, "its size", sample.allocated_bytes.map(|bytes| bytes as f64)),
-        (Metric::HitRate, "its hit rate", redis.and_then(|redis| redis.hit_rate)),
-        (
-            Metric::Latency,
-            "its latency",
-            redis.and_then(|redis| redis.latency).map(|latency| latency.as_secs_f64()),
-        ),
-    ];
-    let range = Range { since: now.minus(USUAL), until: now, most: 4000 };
-    let stamp = jiff::Timestamp::from_nanosecond(i128::from(now.unix_nanos())).unwrap_or_default();
-    let offset = jiff::tz::TimeZone::system().to_offset(stamp).seconds();
-    let mut found = Vec::new();
-    for (metric, what, value) in values {
-        let Some(value) = value else { continue };
-        let source = Source::here(&*sample.cache);
-        let Ok(points) = recorder.history().reader().series(&source, metric, range) else {
-            continue;
-        };
-        let (word, usual, far) = match Baseline::of(&points, Cycle::Day, offset).judge(now, value) {
-            Deviation::Above(usual, far) => ("above", usual, far),
-            // That there is less of it, or that it is faster, hurts nobody.
-            Deviation::Below(usual, far) if metric == Metric::HitRate => ("below", usual, far),
-            Deviation::Below(..) | Deviation::Unknown | Deviation::Usual(_) => continue,
-        };
-        found.push(format!(
-            "{what} is far {word} what is usual at this hour: {value:.3} against {:.3}, {far:.0} times \
-             the usual spread, from {} days",
-            usual.middle, usual.days
-        ));
-    }
-    found
 }
 
 /// Writes down how each cache grows, for who looks back: nobody is told of it. Whether there was

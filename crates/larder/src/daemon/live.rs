@@ -10,6 +10,7 @@ use larder_core::{Board, Sample, Time};
 use larder_engine::report::{DuReport, StatusReport};
 use larder_server::{Cleanups, Growth, RedisExposed};
 
+use super::usual::Usual;
 use crate::health::Health;
 use crate::redis_status::RedisRow;
 
@@ -29,6 +30,8 @@ pub(crate) struct Known {
     pub sampled: BTreeMap<String, (u64, u64)>,
     /// How each cache grows, once there is enough history.
     pub growth: BTreeMap<String, Growth>,
+    /// What is usual of each cache, once there is enough history.
+    pub usual: Usual,
     /// The document of all trends.
     pub trend: Option<serde_json::Value>,
     /// How far off the last forecast of each was.

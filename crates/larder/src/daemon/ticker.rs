@@ -19,7 +19,7 @@ use super::sampler::Sampler;
 use super::signals::Reload;
 use super::silences::{self, Silences};
 use super::work::{Done, Job};
-use super::{alerts, board_file, hooks, judging, serve, systemd};
+use super::{alerts, board_file, hooks, judging, serve, systemd, usual};
 use crate::exit::{CliError, Exit};
 use crate::settings_history::HistoryKind;
 use crate::waiting::Seen;
@@ -29,6 +29,10 @@ use crate::{bridge, throttles};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// What is usual is learned this often …
+const LEARNED: Duration = Duration::from_hours(1);
+/// … and this soon where it could not be learned.
+const LEARN_AGAIN: Duration = Duration::from_mins(5);
 /// Growth is written down this often.
 const ARCHIVED: Duration = Duration::from_hours(1);
 /// An alert of a cache of Go's that is not there ends after this: a disk may come back, and a build
@@ -63,6 +67,8 @@ pub(crate) struct Ticker<'a> {
     resent: Option<Instant>,
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
+    /// When what is usual was last learned.
+    learned: Option<Instant>,
     /// When systemd last heard of it.
     lived: Option<Instant>,
     /// When growth was last written down.
@@ -100,6 +106,7 @@ impl<'a> Ticker<'a> {
             resent: None,
             scanned: None,
             foreseen: None,
+            learned: None,
             lived: None,
             archived: None,
             lift_at: None,
@@ -115,6 +122,7 @@ impl<'a> Ticker<'a> {
         self.notifier.send_left(self.base, self.recorder);
         let patience = self.longest_answer();
         self.measure(patience)?;
+        self.learn();
         self.give(Job::Scan);
         self.until_idle();
         self.judge();
@@ -221,6 +229,11 @@ impl<'a> Ticker<'a> {
                 self.archived = Some(now);
             }
         }
+        let troubled = self.base.live.know().usual.is_in_trouble();
+        let again = if troubled { LEARN_AGAIN } else { LEARNED };
+        if over(self.learned, again) && self.learn() {
+            self.learned = Some(now);
+        }
         self.take_results();
         self.judge();
         self.apply_approved();
@@ -246,6 +259,22 @@ impl<'a> Ticker<'a> {
         let idle = self.handed.is_idle();
         if idle {
             self.give(Job::Foresee);
+        }
+        idle
+    }
+
+    /// Learns what is usual at each hour, by the same way. Whether it is done, or will be.
+    fn learn(&mut self) -> bool {
+        let settings = self.base.settings();
+        let asks =
+            settings.daemon.alert.unusual && settings.history.kind == HistoryKind::Prometheus;
+        if !asks {
+            usual::learn(self.base, self.recorder);
+            return true;
+        }
+        let idle = self.handed.is_idle();
+        if idle {
+            self.give(Job::Learn);
         }
         idle
     }
@@ -472,6 +501,7 @@ impl<'a> Ticker<'a> {
                 self.base.take(new);
                 reload.watch(&self.base.resolved());
                 self.bad_settings = None;
+                self.learned = None;
                 self.dues = self.dues.renewed(self.base, self.recorder);
                 self.recorder.say(Step::new("reloaded", &trace, "settings were read again"));
             }
