@@ -30,6 +30,7 @@ mod serve;
 mod signals;
 mod silences;
 mod systemd;
+mod telling;
 mod ticker;
 mod triggering;
 mod usual;

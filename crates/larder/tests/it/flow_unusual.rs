@@ -32,7 +32,7 @@ fn machine(inbox: &Inbox, history: &str) -> GoSandbox {
 
 fn watched(sandbox: &GoSandbox, inbox: &Inbox, history: &str) {
     let text = format!(
-        "[schedule]\nsample = \"1s\"\n[alert]\nfor = \"1s\"\nraise-below = 1\nclear-above = 1\n\
+        "[schedule]\nsample = \"1s\"\n[alert]\nfor = \"1s\"\ngroup-wait = \"0s\"\nraise-below = 1\nclear-above = 1\n\
          unusual = true\n[history]\n{history}\n[notify.hook]\nkind = \"webhook\"\nurl = \"{}\"\n",
         inbox.url()
     );
