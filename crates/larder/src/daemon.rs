@@ -12,6 +12,7 @@ mod base;
 mod board_file;
 mod cleaning;
 mod due;
+mod evictions;
 mod frugal;
 mod handed;
 mod hooks;

@@ -54,6 +54,9 @@ pub(crate) fn take(
     // A server that has not answered in time is what it was when it last did.
     let mut rows = known.redis.clone();
     for row in round.redis {
+        if let Ok(Some(counted)) = row.vitals.as_ref().map(|vitals| vitals.evicted) {
+            known.evictions.take(&row.cache, now, counted);
+        }
         rows.retain(|old| old.cache != row.cache);
         rows.push(Arc::new(row));
     }
@@ -76,6 +79,7 @@ pub(crate) fn take(
     known.health = health;
     (known.go_commands, known.counted_at) = (Some(builds), Some(now));
     known.forget(|cache| is_known(cache, &settings, world));
+    known.evictions.forget(|cache| is_configured(cache, &settings));
     for sample in &samples {
         known.take(sample.clone());
     }

@@ -10,6 +10,7 @@ use larder_core::{Board, Sample, Time};
 use larder_engine::report::{DuReport, StatusReport};
 use larder_server::{Cleanups, Growth, RedisExposed};
 
+use super::evictions::Evictions;
 use super::usual::Usual;
 use crate::health::Health;
 use crate::redis_status::RedisRow;
@@ -58,6 +59,8 @@ pub(crate) struct Known {
     pub counted_at: Option<Time>,
     /// When growth and forecasts were last worked out.
     pub foreseen_at: Option<Time>,
+    /// What each Redis had to let go lately.
+    pub evictions: Evictions,
     /// Limits in force.
     pub throttles: BTreeMap<String, u64>,
     /// What became of notices, by receiver.
