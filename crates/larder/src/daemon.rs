@@ -41,6 +41,7 @@ use std::sync::mpsc;
 
 pub(crate) use base::Mode;
 pub(crate) use board_file::{KEY as BOARD, read as read_board};
+pub(crate) use hooks::{NAME as TRIGGER, check as check_trigger};
 pub(crate) use live::{Live, Wish};
 pub(crate) use lock::running;
 pub(crate) use notify::receiver;

@@ -75,6 +75,9 @@ pub(crate) struct Known {
     pub ready: Option<Time>,
 }
 
+/// Wishes that wait at most: they are taken at the next tick.
+const MOST_WISHES: usize = 64;
+
 /// What somebody asked for over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -90,13 +93,16 @@ impl Live {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for something; whoever ticks wakes up.
-    pub(crate) fn wish(&self, wish: Wish) {
+    /// Asks for something, and whoever ticks wakes up; `false` where too much is asked for already.
+    pub(crate) fn wish(&self, wish: Wish) -> bool {
         let mut known = self.know();
-        if !known.wishes.contains(&wish) {
+        let new = !known.wishes.contains(&wish);
+        let taken = !new || known.wishes.len() < MOST_WISHES;
+        if new && taken {
             known.wishes.push(wish);
         }
         self.wake.notify_all();
+        taken
     }
 
     /// Waits for a wish, at most so long.

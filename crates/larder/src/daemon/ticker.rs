@@ -117,7 +117,7 @@ impl<'a> Ticker<'a> {
     /// Once through the cycle.
     pub(crate) fn once(mut self, trigger: Option<&str>) -> Result<Exit, CliError> {
         if let Some(name) = trigger {
-            hooks::check(name)?;
+            hooks::asked(name)?;
         }
         self.alone = true;
         self.notifier.send_left(self.base, self.recorder);
