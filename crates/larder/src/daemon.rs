@@ -11,6 +11,7 @@ mod apart;
 mod base;
 mod board_file;
 mod cleaning;
+mod disk_alerts;
 mod due;
 mod evictions;
 mod frugal;

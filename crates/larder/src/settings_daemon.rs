@@ -52,7 +52,7 @@ pub static KEYS: &[Key] = &[
         "free-below",
         Kind::Size,
         Off,
-        "Prune when the disk under the caches has less than this free",
+        "Prune when the disk under the caches has less than this free, and tell where that lasts",
     ),
     key("watch", "on-budget", Kind::Bool, Text("true"), "Prune when a cache passes its max-size"),
     key(

@@ -46,7 +46,7 @@ impl Evictions {
         let pairs = recent().zip(recent().skip(1));
         // A counter that fell is one of a server that was started anew.
         let keys = pairs.map(|((_, before), (_, after))| after.saturating_sub(*before)).sum();
-        let over = recent().last()?.0.since(recent().next()?.0);
+        let over = recent().next_back()?.0.since(recent().next()?.0);
         (keys > 0).then_some(Gone { keys, over })
     }
 }

@@ -15,6 +15,7 @@ use larder_server::Growth;
 use super::alerts::{self, Evidence};
 use super::base::Base;
 use super::cleaning::Told;
+use super::disk_alerts;
 use super::record::{Recorder, Step, new_trace};
 use super::sampler::Round;
 use crate::health::{GoContext, Health, of_go, of_redis};
@@ -197,6 +198,10 @@ pub(crate) fn judge(
             good.push((cache.clone(), score));
         }
         judged.push(one);
+    }
+    if let Some(below) = settings.daemon.watch.free_below {
+        let samples = known.samples.values();
+        judged.extend(disk_alerts::judge(samples, below, settings.units, now));
     }
     known.good_scores.extend(good);
     drop(known);

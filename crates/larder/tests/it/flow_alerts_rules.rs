@@ -132,6 +132,36 @@ fn what_is_raised_in_the_same_moments_is_one_message_and_whoever_looks_into_it_d
 }
 
 #[test]
+fn a_disk_with_less_free_than_is_wished_is_told_of_by_its_mount_point() {
+    let inbox = Inbox::new();
+    let sandbox = GoSandbox::new();
+    fake_gocache(&sandbox.gocache(), 40);
+    // More than any disk has.
+    let below = |free: &str| alert("") + &format!("[watch]\nfree-below = {free}\n") + &hook(&inbox);
+    settings(&sandbox, &below("\"9000TB\""));
+    let status = larder(&sandbox, &["status", "--json"]).ends(0).out.clone();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let mount = status["disks"][0]["mount"].as_str().unwrap().to_owned();
+    let daemon = Daemon::watch(&sandbox);
+    let about = |notice: &serde_json::Value| notice["alerts"][0]["name"] == "DiskFillsUp";
+    let raised =
+        wait_for("it is raised", || inbox.of("raised").into_iter().find(|notice| about(notice)));
+    let told = &raised["alerts"][0];
+    assert_eq!(told["cache"], format!("disk:{mount}"));
+    assert_eq!(
+        (&told["severity"], &told["command"]),
+        (&"critical".into(), &"larder prune -n".into())
+    );
+    let reason = told["reasons"][0]["text"].as_str().unwrap();
+    assert!(reason.starts_with(&format!("{mount} has ")), "{reason}");
+    assert!(reason.contains(" free, less than 9.0 PB, and build"), "{reason}");
+    assert!(larder(&sandbox, &["alerts"]).out.contains(&format!("disk:{mount}")));
+    settings(&sandbox, &below("\"off\""));
+    until("it is over", || inbox.of("cleared").iter().any(about));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn what_is_critical_waits_for_nobody_nor_does_a_single_run() {
     let server = Loaded::start();
     server.sick(true);
