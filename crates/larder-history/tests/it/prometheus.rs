@@ -161,6 +161,15 @@ fn trends_and_lines_of_several_machines() {
         assert_eq!(trend.verdict, Verdict::Growing);
         assert!(trend.fallen > 0.0);
     }
+    // Each whole hour has its mean, at its beginning.
+    let begins = |hours: i64| Time::from_unix((now.unix() / 3600 + hours) * 3600);
+    let whole = Range { since: begins(-2), until: begins(0), most: 4000 };
+    let hours = history.by_hour(&of("c:1"), Metric::Allocated, whole).unwrap();
+    assert_eq!(hours.iter().map(|p| p.at).collect::<Vec<_>>(), [begins(-2), begins(-1)]);
+    let fine = Range { since: begins(-1), until: begins(0), most: 240 };
+    let values = history.series(&of("c:1"), Metric::Allocated, fine).unwrap();
+    let mean = values.iter().map(|point| point.value).sum::<f64>() / values.len() as f64;
+    assert!((hours[1].value / mean - 1.0).abs() < 0.001, "{hours:?} {mean}");
     let line = history.series(&of("a:1"), Metric::Allocated, range()).unwrap();
     assert!(line.len() > 200 && line.len() <= 501, "{}", line.len());
     wait_for("now is there", || {

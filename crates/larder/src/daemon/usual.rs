@@ -114,19 +114,17 @@ pub(crate) fn learn(base: &Base<'_>, recorder: &Recorder<'_>) {
         }
         Err(why) => {
             let usual = &mut known.usual;
+            let had = !usual.caches.is_empty();
             if usual.learned.is_none_or(|at| now.since(at) >= HOLDS) {
                 usual.caches.clear();
             }
-            let off = if usual.caches.is_empty() {
-                "nothing is"
-            } else {
-                "what was learned says what is"
-            };
+            let has = !usual.caches.is_empty();
+            let off = if has { "what was learned says what is" } else { "nothing is" };
             let message =
                 format!("what is usual cannot be learned: {why}; {off} unusual meanwhile");
             usual.trouble = Some(why);
             let step = Step::new("usual-unknown", "", message).bad(Severity::Warning);
-            (before.is_none() || usual.caches.is_empty() && before != usual.trouble).then_some(step)
+            (before.is_none() || had != has).then_some(step)
         }
     };
     drop(known);
