@@ -1,5 +1,6 @@
 //! Which alerts there are: raised when something was bad for long enough, over when it was good for
-//! as long, told once each time, reminded of, silenced, inhibited.
+//! as long, told once each time, reminded of, silenced, inhibited, and told together with what
+//! falls ill in the same moments.
 //!
 //! Pure: what was judged and the time are handed in, what is to be told comes out. The board is a
 //! value that outlives a restart, so that nothing is told twice and nothing forgotten.
@@ -27,6 +28,11 @@ pub struct Thresholds {
     pub hold: Duration,
     /// What still fires is told again after this.
     pub remind: Option<Duration>,
+    /// What is raised waits for so long for others, so that all of it is told at once. What is
+    /// critical waits for nobody, and nobody for whom it goes out waits longer.
+    pub group_wait: Duration,
+    /// What is raised while others fire waits until these were told of for so long.
+    pub group_interval: Duration,
 }
 
 impl Default for Thresholds {
@@ -37,6 +43,8 @@ impl Default for Thresholds {
             critical_below: 70.0,
             hold: Duration::from_mins(1),
             remind: Some(Duration::from_hours(4)),
+            group_wait: Duration::from_secs(30),
+            group_interval: Duration::from_mins(5),
         }
     }
 }
@@ -112,6 +120,8 @@ pub struct Tracked {
     pub news: bool,
     /// Since when it is worse or better by a level than was told.
     pub unsaid: Option<Time>,
+    /// Since when it is to be told that it was raised, and waits for others.
+    pub waits: Option<Time>,
 }
 
 /// All alerts of this machine.
@@ -119,6 +129,15 @@ pub struct Tracked {
 pub struct Board {
     /// In the order in which they came.
     pub tracked: Vec<Tracked>,
+}
+
+/// What is to be told now, and what began.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Due {
+    /// What somebody is told now.
+    pub told: Vec<Telling>,
+    /// What was raised now, told or not yet: who looks into it need not wait for others.
+    pub begun: Vec<Alert>,
 }
 
 /// What somebody is to be told.
@@ -149,6 +168,7 @@ impl Board {
                         tellings: 0,
                         news: false,
                         unsaid: None,
+                        waits: None,
                     };
                     new.alert.since = now;
                     new.ripen(thresholds, now);
@@ -204,24 +224,50 @@ impl Board {
     }
 
     /// What is to be told now, and takes it as told. What `quiet` names is silenced or inhibited:
-    /// it is told when that ends, if it still fires then.
+    /// it is told when that ends, if it still fires then. What is over before it was told is not
+    /// told.
     pub fn tell(
         &mut self,
         thresholds: &Thresholds,
         now: Time,
         quiet: impl Fn(&Alert) -> bool,
-    ) -> Vec<Telling> {
-        let mut tellings = Vec::new();
-        for tracked in &mut self.tracked {
+    ) -> Due {
+        let (mut due, mut begun) = (Vec::new(), Vec::new());
+        for (at, tracked) in self.tracked.iter_mut().enumerate() {
             let Some(occasion) = tracked.due(thresholds, now) else { continue };
             // That it is over is told to whoever was told that it began.
             if occasion != Occasion::Cleared && quiet(&tracked.alert) {
+                tracked.waits = None;
                 continue;
             }
-            tellings.push(tracked.tell(occasion, now));
+            if occasion == Occasion::Raised && tracked.waits.is_none() {
+                tracked.waits = Some(now);
+                begun.push(tracked.alert.clone());
+            }
+            due.push((at, occasion));
         }
+        let together = self.waits_until(thresholds).is_some_and(|until| now >= until);
+        let is_told = |occasion| occasion != Occasion::Raised || together;
+        let due = due.into_iter().filter(|(_, occasion)| is_told(*occasion));
+        let told = due.map(|(at, occasion)| self.tracked[at].tell(occasion, now)).collect();
         self.tracked.retain(|tracked| tracked.phase != Phase::Over);
-        tellings
+        Due { told, begun }
+    }
+
+    /// Until when what was raised waits for others; a time that has come where something of it is
+    /// critical, `None` where nothing waits.
+    pub fn waits_until(&self, thresholds: &Thresholds) -> Option<Time> {
+        // What is on its way back to good waits for nobody, and nobody for it.
+        let raised = |t: &&Tracked| matches!(t.phase, Phase::Firing { good_since: None });
+        let waiting = || self.tracked.iter().filter(raised).filter(|t| t.waits.is_some());
+        let first = waiting().filter_map(|tracked| tracked.waits).min()?;
+        if waiting().any(|tracked| tracked.alert.severity == Severity::Critical) {
+            return Some(first);
+        }
+        let fires = |t: &&Tracked| matches!(t.phase, Phase::Firing { .. });
+        let told = self.tracked.iter().filter(fires).filter_map(|tracked| tracked.told);
+        let again = told.map(|(at, _)| at.plus(thresholds.group_interval)).max();
+        Some(first.plus(thresholds.group_wait).max(again.unwrap_or(first)))
     }
 }
 
@@ -277,6 +323,7 @@ impl Tracked {
         }
         self.told = self.told.map(|(at, severity)| (at.min(now), severity));
         self.unsaid = self.unsaid.map(|since| since.min(now));
+        self.waits = self.waits.map(|since| since.min(now));
     }
 
     fn ripen(&mut self, thresholds: &Thresholds, now: Time) {
@@ -315,6 +362,7 @@ impl Tracked {
     fn tell(&mut self, occasion: Occasion, now: Time) -> Telling {
         self.told = Some((now, self.alert.severity));
         self.unsaid = None;
+        self.waits = None;
         self.tellings += 1;
         self.news = false;
         let (name, cache) = self.alert.key();

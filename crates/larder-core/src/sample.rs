@@ -25,6 +25,8 @@ pub struct Sample {
     pub reclaimable_bytes: Option<u64>,
     /// What it may take, bytes.
     pub budget_bytes: Option<u64>,
+    /// Where its disk is mounted, which tells the disks of a machine apart.
+    pub disk: Option<String>,
     /// Free on its disk, bytes.
     pub disk_free_bytes: Option<u64>,
     /// Size of its disk, bytes.
@@ -54,6 +56,7 @@ impl Sample {
             allocated_bytes: None,
             reclaimable_bytes: None,
             budget_bytes: None,
+            disk: None,
             disk_free_bytes: None,
             disk_size_bytes: None,
             last_used: None,

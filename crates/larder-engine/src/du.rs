@@ -145,19 +145,19 @@ fn ages(cache: CacheKind, ages: &Ages) -> Vec<DuRow> {
 
 fn module_kinds(cache: CacheKind, snapshot: &crate::scan::Snapshot) -> Vec<DuRow> {
     let total = snapshot.size(cache);
-    let used = snapshot.units(cache).filter_map(|unit| unit.last_used).max();
     let Some(modules) = &snapshot.modules else { return Vec::new() };
+    let used = mod_units::last_use(modules, cache);
     let versions = match cache {
         CacheKind::Mod => &modules.versions,
         CacheKind::Toolchain => &modules.toolchains,
-        _ => return vec![row(cache, cache.name(), total, used)],
+        _ => return vec![row(cache, cache.name(), total, used.any())],
     };
     let extracted: Size = versions.iter().filter_map(|version| version.extracted).sum();
     let zips: Size = versions.iter().filter_map(|version| version.zip).sum();
     vec![
-        row(cache, "extracted folders", extracted, used),
-        row(cache, "zips", zips, used),
-        row(cache, "folders and bookkeeping", total - extracted - zips, None),
+        row(cache, "extracted folders", extracted, used.content),
+        row(cache, "zips", zips, used.content),
+        row(cache, "folders and bookkeeping", total - extracted - zips, used.rest),
     ]
 }
 

@@ -21,6 +21,7 @@ fn sample(report: &StatusReport, row: &StatusRow, took: Duration) -> Sample {
         allocated_bytes: Some(row.size.allocated.0),
         reclaimable_bytes: Some(row.reclaimable.0),
         budget_bytes: row.budget.map(|budget| budget.0),
+        disk: disk.map(|disk| disk.mount.display().to_string()),
         disk_free_bytes: disk.map(|disk| disk.free),
         disk_size_bytes: disk.map(|disk| disk.total),
         last_used: row.last_used,

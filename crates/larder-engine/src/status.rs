@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use larder_core::{Allocated, CacheKind, Meter, RootKind, Size, Time};
 use larder_fs::disk;
+use larder_go::mod_units;
 use larder_go::needs::{self, Needs};
 
 use crate::config::Config;
@@ -130,7 +131,10 @@ fn uses(examined: &Examined<'_>, cache: CacheKind) -> (u64, Option<Time>, Option
             earliest = Some(earliest.map_or(used, |e: Time| e.min(used)));
         }
     }
-    (items, latest, earliest)
+    // Not all that is used can go: a version's `.mod` stays, and reading it is a use of the cache.
+    let modules = snapshot.modules.as_ref().filter(|_| cache.root() == RootKind::GoModCache);
+    let any = modules.map(|modules| mod_units::last_use(modules, cache).any());
+    (items, any.unwrap_or(latest), earliest)
 }
 
 /// Where a cache lies: its root, or its own folder in it.

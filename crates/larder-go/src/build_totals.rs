@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
+use larder_core::build_inventory::entry_seconds;
 use larder_core::{Meter, Size, Time};
 use larder_fs::{Dir, Kind, Links, Meta, Skip, Visitor, WalkOptions, walk};
 
@@ -150,6 +151,8 @@ impl Sums<'_> {
     }
 
     fn entry(&mut self, used: Time, size: Size) {
+        // In whole seconds, as the inventory keeps them, so that each screen says the same.
+        let used = Time::from_unix(entry_seconds(used).into());
         self.totals.build.size += size;
         self.totals.build.used(used);
         self.totals.ages.add(used, self.now, size);

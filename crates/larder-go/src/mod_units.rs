@@ -125,6 +125,48 @@ fn toolchain_go(version: &str) -> Option<&str> {
     semver::go_of_toolchain(toolchain_name(version)?)
 }
 
+/// When something of a part of the module cache was last used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastUse {
+    /// Of what a removal would take: extracted folders, zips, repositories.
+    pub content: Option<Time>,
+    /// Of the rest: `.mod` files of versions that are there with nothing else, which version
+    /// selection reads, and what was left over.
+    pub rest: Option<Time>,
+}
+
+impl LastUse {
+    /// Of anything.
+    pub fn any(self) -> Option<Time> {
+        self.content.max(self.rest)
+    }
+}
+
+/// The last use of a part of the module cache: where every screen has it from.
+pub fn last_use(scan: &ModScan, kind: CacheKind) -> LastUse {
+    let mut last = LastUse::default();
+    let versions = match kind {
+        CacheKind::Mod => &scan.versions[..],
+        CacheKind::Toolchain => &scan.toolchains[..],
+        _ => &[],
+    };
+    for version in versions {
+        let has_content = version.extracted.is_some() || version.zip.is_some();
+        let part = if has_content { &mut last.content } else { &mut last.rest };
+        *part = (*part).max(version.last_used);
+    }
+    if kind == CacheKind::Vcs {
+        last.content = scan.vcs.iter().filter_map(|repo| repo.last_used).max();
+    }
+    last.rest = last.rest.max(left_over(scan, kind));
+    last
+}
+
+fn left_over(scan: &ModScan, kind: CacheKind) -> Option<Time> {
+    let own = scan.leftovers.iter().filter(|leftover| leftover.cache == kind);
+    own.filter_map(|leftover| leftover.modified).max()
+}
+
 /// What a screen's rows stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowKey {
@@ -190,7 +232,7 @@ pub fn rows(scan: &ModScan, by: RowKey) -> Vec<Row> {
     let named: Size = rows.iter().map(|row| row.size).sum();
     let rest = scan.total(kind) - named;
     if !rest.is_empty() {
-        rows.push(Row { key: REST.to_owned(), size: rest, last_used: None });
+        rows.push(Row { key: REST.to_owned(), size: rest, last_used: left_over(scan, kind) });
     }
     rows.sort_by(|a, b| b.size.allocated.cmp(&a.size.allocated).then_with(|| a.key.cmp(&b.key)));
     rows

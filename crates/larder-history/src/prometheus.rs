@@ -61,13 +61,19 @@ pub struct PrometheusHistory {
 
 /// Points that a server gives of a line at most (`promql/engine.go` of Prometheus: 11,000).
 const MOST: usize = 10_000;
+const HOUR: Duration = Duration::from_hours(1);
+/// A server takes a line for current for so long after its last value.
+const LAST: Duration = Duration::from_mins(5);
 /// Levels that a trend is stitched together from.
 const LEVELS: usize = 2000;
 /// Freed bytes so far, which tells of cleanups.
 const FREED: &str = "larder_cleanup_freed_bytes_total{}";
 /// What every cache has.
 const ANY: &str = "larder_cache_allocated_bytes{}";
+/// What is known of the disk of a cache.
+const DISK: &str = "larder_disk_free_bytes{}";
 const CACHE: &str = "cache";
+const MOUNT: &str = "mountpoint";
 
 impl PrometheusHistory {
     /// Of this server, which is not asked anything yet.
@@ -112,7 +118,11 @@ impl PrometheusHistory {
     /// The one line that a query has of a cache.
     fn line(&self, text: &str, source: &Source, range: Range) -> Result<Vec<Point>, SeriesError> {
         let range = Range { most: range.most.clamp(1, MOST), ..range };
-        let mut lines: Vec<Line> = self.http.query_range(&self.query(text, Some(source)), range)?;
+        self.one(self.http.query_range(&self.query(text, Some(source)), range)?, source)
+    }
+
+    /// The one line of these.
+    fn one(&self, mut lines: Vec<Line>, source: &Source) -> Result<Vec<Point>, SeriesError> {
         if lines.len() > 1 {
             let why = format!(
                 "it has {} lines of {}; say which label tells the machines apart, or which \
@@ -163,6 +173,32 @@ impl Series for PrometheusHistory {
             Some(text) => self.line(text, source, range),
             None => Ok(Vec::new()),
         }
+    }
+
+    fn by_hour(
+        &self,
+        source: &Source,
+        metric: Metric,
+        range: Range,
+    ) -> Result<Vec<Point>, SeriesError> {
+        let Some(text) = metric.promql() else { return Ok(Vec::new()) };
+        // A function of a function needs a resolution; a line itself has its own.
+        let hour =
+            if text.contains(' ') { format!("({text})[1h:1m]") } else { format!("{text}[1h]") };
+        let query = self.query(&format!("avg_over_time({hour})"), Some(source));
+        // A mean is told at the end of its hour.
+        let asked = Range { since: range.since.plus(HOUR), ..range };
+        let found = self.http.query_steps(&query, asked, HOUR)?;
+        let points = self.one(found, source)?;
+        let began = |point: Point| Point { at: point.at.minus(HOUR), ..point };
+        Ok(points.into_iter().map(began).collect())
+    }
+
+    fn disk(&self, source: &Source, range: Range) -> Result<Option<String>, SeriesError> {
+        // A cache may have moved in this time: the last one counts.
+        let recent = Range { since: range.since.max(range.until.minus(LAST)), ..range };
+        let found = self.http.series(&self.query(DISK, Some(source)), recent)?;
+        Ok(found.into_iter().find_map(|mut labels| labels.remove(MOUNT)))
     }
 
     fn trend(&self, source: &Source, metric: Metric, range: Range) -> Result<Trend, SeriesError> {

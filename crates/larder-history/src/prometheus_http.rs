@@ -56,11 +56,21 @@ impl Http {
     pub(crate) fn query_range(&self, query: &str, range: Range) -> Result<Vec<Line>, SeriesError> {
         let span = range.until.since(range.since).as_secs();
         let step = (span / range.most as u64 + 1).max(LEAST_STEP);
+        self.query_steps(query, range, Duration::from_secs(step))
+    }
+
+    /// The same at every `step` from the beginning of the range.
+    pub(crate) fn query_steps(
+        &self,
+        query: &str,
+        range: Range,
+        step: Duration,
+    ) -> Result<Vec<Line>, SeriesError> {
         let asked = [
             ("query", query.to_owned()),
             ("start", seconds(range.since)),
             ("end", seconds(range.until)),
-            ("step", step.to_string()),
+            ("step", step.as_secs().to_string()),
         ];
         let data = self.ask("query_range", &asked)?;
         let lines = data.get("result").and_then(Value::as_array);

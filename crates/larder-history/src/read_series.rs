@@ -55,6 +55,22 @@ impl Series for Reader {
         Ok(thin(&points?.unwrap_or_default(), range.most))
     }
 
+    fn disk(&self, source: &Source, range: Range) -> Result<Option<String>, SeriesError> {
+        if source.host.is_some() {
+            return Ok(None);
+        }
+        let found = self.ask(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT name FROM name WHERE id = (SELECT disk FROM (SELECT at, disk FROM sample \
+                 WHERE cache = (SELECT id FROM cache WHERE name = ?1) AND at BETWEEN ?2 AND ?3 \
+                 ORDER BY at DESC LIMIT ?4) WHERE disk IS NOT NULL ORDER BY at DESC LIMIT 1)",
+            )?;
+            let bounds = params![source.cache, millis(range.since), millis(range.until), RECENT];
+            select.query_row(bounds, |row| row.get(0)).optional()
+        });
+        Ok(found?.flatten())
+    }
+
     fn trend(&self, source: &Source, metric: Metric, range: Range) -> Result<Trend, SeriesError> {
         let (level, grown) = match metric {
             Metric::Resident => (Metric::Resident, Metric::ResidentGrown),

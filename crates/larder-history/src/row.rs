@@ -55,6 +55,7 @@ pub(crate) fn of_sample(sample: &Sample, names: &[(String, u16)]) -> Row {
         files: sample.files.map(number),
         reclaimable: sample.reclaimable_bytes.map(number),
         budget: sample.budget_bytes.map(number),
+        disk: sample.disk.as_ref().and_then(|disk| number_of(disk, names)),
         disk_free: sample.disk_free_bytes.map(number),
         disk_size: sample.disk_size_bytes.map(number),
         last_used: sample.last_used.map(millis),
@@ -94,6 +95,16 @@ fn points(sample: &Sample, names: &[(String, u16)]) -> Option<Vec<u8>> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
+/// The number of a name.
+fn number_of(name: &str, names: &[(String, u16)]) -> Option<i64> {
+    names.iter().find(|(known, _)| known == name).map(|(_, id)| i64::from(*id))
+}
+
+/// The name of a number.
+fn name_of(id: i64, names: &[(String, u16)]) -> Option<String> {
+    names.iter().find(|(_, known)| i64::from(*known) == id).map(|(name, _)| name.clone())
+}
+
 /// A row as a sample.
 pub(crate) fn to_sample(cache: &str, at: i64, row: Row, names: &[(String, u16)]) -> Sample {
     let took = Duration::from_micros(natural(row.took.unwrap_or(0)));
@@ -105,6 +116,7 @@ pub(crate) fn to_sample(cache: &str, at: i64, row: Row, names: &[(String, u16)])
         allocated_bytes: row.allocated.map(natural),
         reclaimable_bytes: row.reclaimable.map(natural),
         budget_bytes: row.budget.map(natural),
+        disk: row.disk.and_then(|id| name_of(id, names)),
         disk_free_bytes: row.disk_free.map(natural),
         disk_size_bytes: row.disk_size.map(natural),
         last_used: row.last_used.map(time),
@@ -153,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_sample_comes_back_as_it_went() {
-        let names = [("memory".to_owned(), 1), ("hit_rate".to_owned(), 2)];
+        let names =
+            [("memory".to_owned(), 1), ("hit_rate".to_owned(), 2), ("/mnt/a b".to_owned(), 3)];
         let redis = RedisSample {
             keys: 12,
             persistent_keys: 3,
@@ -172,6 +185,7 @@ mod tests {
         let sample = Sample {
             allocated_bytes: Some(1000),
             budget_bytes: Some(u64::MAX >> 1),
+            disk: Some("/mnt/a b".to_owned()),
             last_used: Some(Time::from_unix(1_700_000_000)),
             score: Some(77.13),
             points: vec![("hit_rate".to_owned(), 45.5), ("memory".to_owned(), 4.0)],

@@ -11,9 +11,11 @@ use rusqlite::{Connection, TransactionBehavior};
 /// score hundredths. `sample` holds rows of every fineness: of what was thinned out the last row
 /// stays, `n` says of how many, and `…_low` and `…_high` their range; `cache.raw_from` and
 /// `cache.fine_from` say from where on rows are as they came, and of five minutes.
+/// `disk` is the number of a name, that of where the disk is mounted, as are those in `points`.
 /// `fallen` is what drops took since the beginning, and `…_base` what a counter had when its server
 /// started anew.
-pub(crate) const MIGRATIONS: &[&str] = &["
+pub(crate) const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE cache (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -83,7 +85,11 @@ CREATE TABLE forecast (
 ) STRICT;
 CREATE INDEX forecast_open ON forecast (for_time) WHERE actual IS NULL;
 CREATE INDEX forecast_of_cache ON forecast (cache, made_at);
-"];
+",
+    "
+ALTER TABLE sample ADD COLUMN disk INTEGER;
+",
+];
 
 /// The version that this larder writes.
 pub(crate) fn known() -> i64 {
@@ -134,6 +140,6 @@ mod tests {
     fn a_released_step_is_never_changed() {
         // A new step is added to MIGRATIONS and its length here; an old one never changes.
         let lengths: Vec<usize> = MIGRATIONS.iter().map(|step| step.len()).collect();
-        assert_eq!(lengths, [2383]);
+        assert_eq!(lengths, [2383, 45]);
     }
 }

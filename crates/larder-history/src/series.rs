@@ -49,6 +49,20 @@ pub trait Series: Send + Sync {
     /// took added back.
     fn trend(&self, source: &Source, metric: Metric, range: Range) -> Result<Trend, SeriesError>;
 
+    /// What each whole hour was like that has anything in this range, which begins and ends with an
+    /// hour: one value or several of each, at times within it.
+    fn by_hour(
+        &self,
+        source: &Source,
+        metric: Metric,
+        range: Range,
+    ) -> Result<Vec<Point>, SeriesError> {
+        self.series(source, metric, range)
+    }
+
+    /// Where the disk of a cache is mounted, as it was last known in this range.
+    fn disk(&self, source: &Source, range: Range) -> Result<Option<String>, SeriesError>;
+
     /// The last value in this range.
     fn last(
         &self,

@@ -41,7 +41,7 @@ pub struct Store {
     pub(crate) path: PathBuf,
     pub(crate) limits: Limits,
     identity: Option<(u64, u64)>,
-    /// Numbers of caches, and of the names of parts of a score, as the file has them.
+    /// Numbers of caches, and of the names of parts of a score and of disks, as the file has them.
     caches: HashMap<String, i64>,
     names: Vec<(String, u16)>,
 }
@@ -114,7 +114,7 @@ impl Store {
     }
 }
 
-/// The names of parts of a score, each with its number.
+/// The names of parts of a score and of disks, each with its number.
 pub(crate) fn read_names(connection: &Connection) -> rusqlite::Result<Vec<(String, u16)>> {
     let mut statement = connection.prepare_cached("SELECT name, id FROM name")?;
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
@@ -130,7 +130,7 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn sample(&mut self, sample: &Sample) -> rusqlite::Result<()> {
         let cache = self.cache(&sample.cache)?;
-        for (name, _) in &sample.points {
+        for name in sample.points.iter().map(|(name, _)| name).chain(&sample.disk) {
             self.name(name)?;
         }
         let mut row = row::of_sample(sample, self.names);

@@ -37,6 +37,7 @@ pub mod prefixes;
 pub mod preview;
 pub mod probe;
 pub mod readings;
+pub mod relief;
 mod remedy;
 pub mod reservoir;
 pub mod restore;

@@ -89,6 +89,8 @@ pub struct Vitals {
     pub resident: Option<u64>,
     /// `maxmemory`, bytes; `None` where there is no limit.
     pub max_memory: Option<u64>,
+    /// What goes when it is full, of the first: `allkeys-lru`.
+    pub policy: Option<String>,
     /// The allocator's own ratio; 1 is none at all.
     pub fragmentation: Option<f64>,
     /// What the allocator holds over what it gave, bytes.
@@ -262,6 +264,7 @@ fn told(info: &Info, database: u32) -> Vitals {
         used_memory: info.u64("used_memory").map(|used| used.saturating_sub(uncounted)),
         resident: info.u64("used_memory_rss"),
         max_memory: info.u64("maxmemory").filter(|max| *max > 0),
+        policy: Some(info.policy().to_owned()).filter(|policy| !policy.is_empty()),
         fragmentation: info.f64("allocator_frag_ratio"),
         fragmented: info.u64("allocator_frag_bytes"),
         evicted: info.u64("evicted_keys"),

@@ -117,8 +117,23 @@ impl<'a> Page<'a> {
         self.of_samples(&names::CACHE_BUDGET, samples, |one| one.budget_bytes);
         self.of_samples(&names::CACHE_LAST_USED, samples, |one| one.last_used);
         self.of_samples(&names::CACHE_OLDEST_USE, samples, |one| one.oldest_use);
-        self.of_samples(&names::DISK_FREE, samples, |one| one.disk_free_bytes);
-        self.of_samples(&names::DISK_SIZE, samples, |one| one.disk_size_bytes);
+        self.of_disks(&names::DISK_FREE, samples, |one| one.disk_free_bytes);
+        self.of_disks(&names::DISK_SIZE, samples, |one| one.disk_size_bytes);
+    }
+
+    /// A value of the disk of each sample: one series a cache, which says what disk it is.
+    fn of_disks(
+        &mut self,
+        family: &Family,
+        samples: &'a [Sample],
+        value: fn(&Sample) -> Option<u64>,
+    ) {
+        let series = samples.iter().map(|one| {
+            let mut labels: Labels<'a> = vec![("cache", one.cache.as_str().into())];
+            labels.extend(one.disk.as_deref().map(|disk| ("mountpoint", disk.into())));
+            (one.cache.as_str(), labels, value(one))
+        });
+        self.bounded(family, series);
     }
 
     fn trend(&mut self, exposed: &'a Exposed) {

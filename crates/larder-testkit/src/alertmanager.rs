@@ -26,23 +26,27 @@ pub struct Alertmanager {
 impl Alertmanager {
     /// One that tells everything at once to `webhook`, an URL, also what is over.
     pub fn start(webhook: &str) -> Self {
+        Self::with(&format!(
+            "route:\n  receiver: all\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 1s\n\
+             receivers:\n- name: all\n  webhook_configs:\n  - url: {webhook}\n"
+        ))
+    }
+
+    /// One with these settings.
+    pub fn with(settings: &str) -> Self {
         for _ in 0..10 {
-            if let Some(running) = Self::launch(webhook) {
+            if let Some(running) = Self::launch(settings) {
                 return running;
             }
         }
         panic!("prometheus-alertmanager did not start");
     }
 
-    fn launch(webhook: &str) -> Option<Self> {
+    fn launch(settings: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = dir.path().join("config.yml");
-        let text = format!(
-            "route:\n  receiver: all\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 1s\n\
-             receivers:\n- name: all\n  webhook_configs:\n  - url: {webhook}\n"
-        );
-        fs::write(&config, text).unwrap();
+        fs::write(&config, settings).unwrap();
         let log = File::create(dir.path().join("log")).unwrap();
         let mut child = Command::new("prometheus-alertmanager")
             .arg(format!("--config.file={}", config.display()))

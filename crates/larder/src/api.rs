@@ -13,9 +13,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::daemon::{DU_BY, Live, Wish};
+use crate::daemon::{DU_BY, Live, TRIGGER, Wish, check_trigger};
 use crate::exit::{CliError, Exit};
-use crate::settings_named::{NAME, check_name};
 use crate::waiting;
 use crate::wire::{EventsDoc, HealthDoc, PlansDoc, StatusDoc, TrendDoc};
 use crate::wire_alerts::AlertsDoc;
@@ -113,7 +112,7 @@ fn changing(api: &Api) -> Vec<Endpoint> {
         post("/api/v1/plans/{id}/apply", apply)
             .summary("Apply a plan that was approved, in its hours"),
         post("/api/v1/runs/{trigger}", run)
-            .part("trigger", NAME)
+            .part("trigger", TRIGGER)
             .summary("Go through the cycle now, for the reason of this name"),
     ]
 }
@@ -218,10 +217,12 @@ fn apply(api: &Api, request: &ApiRequest) -> ApiResponse {
 
 fn run(api: &Api, request: &ApiRequest) -> ApiResponse {
     let name = request.part("trigger");
-    if let Err(why) = check_name(name) {
+    if let Err(why) = check_trigger(name) {
         return ApiResponse::problem(400, why);
     }
-    api.live.wish(Wish::Run(name.to_owned()));
+    if !api.live.wish(Wish::Run(name.to_owned())) {
+        return ApiResponse::problem(503, "too many runs wait already");
+    }
     accepted("it is done next")
 }
 

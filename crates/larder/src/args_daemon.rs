@@ -24,7 +24,7 @@ pub struct WatchArgs {
     /// Go through the cycle once: sample, score, prune or plan, record, notify
     #[arg(long)]
     pub once: bool,
-    /// Why: a name that stands in the events
+    /// Why: a name that stands in the events; letters, digits, `-._`, at most 64
     #[arg(long, value_name = "NAME", requires = "once")]
     pub trigger: Option<String>,
 }

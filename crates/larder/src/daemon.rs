@@ -11,7 +11,9 @@ mod apart;
 mod base;
 mod board_file;
 mod cleaning;
+mod disk_alerts;
 mod due;
+mod evictions;
 mod frugal;
 mod handed;
 mod hooks;
@@ -30,14 +32,17 @@ mod serve;
 mod signals;
 mod silences;
 mod systemd;
+mod telling;
 mod ticker;
 mod triggering;
+mod usual;
 mod work;
 
 use std::sync::mpsc;
 
 pub(crate) use base::Mode;
 pub(crate) use board_file::{KEY as BOARD, read as read_board};
+pub(crate) use hooks::{NAME as TRIGGER, check as check_trigger};
 pub(crate) use live::{Live, Wish};
 pub(crate) use lock::running;
 pub(crate) use notify::receiver;

@@ -163,7 +163,9 @@ fn notes(rows: &[TrendRow], sampled: bool, screen: &Screen) -> String {
                 .disk_free
                 .map_or_else(String::new, |free| format!(" {} free", screen.units.show(free)));
             let when = left(disk.at, screen);
-            let _ = writeln!(text, "{WARN}warning{WARN:#}  {name} fills its disk in {when}:{free}");
+            let disk =
+                row.disk.as_deref().map_or_else(|| "its disk".to_owned(), |d| plain(d).into());
+            let _ = writeln!(text, "{WARN}warning{WARN:#}  {name} fills {disk} in {when}:{free}");
         }
         if screen.verbose
             && let Some(ratio) = row.record.ratio

@@ -15,7 +15,7 @@ use larder_engine::Profile;
 use crate::exit::{CliError, Exit};
 use crate::settings_daemon::{self, DaemonSettings};
 use crate::settings_file::{self, Place, Problem};
-use crate::settings_history::HistorySettings;
+use crate::settings_history::{HistoryKind, HistorySettings};
 use crate::settings_keys::{Fallback, Key, Kind, all, nearest};
 use crate::settings_named;
 use crate::settings_notify::{self, NotifySettings};
@@ -212,7 +212,18 @@ pub fn resolve(input: &Input) -> Result<Resolved, Vec<Wrong>> {
         return Err(wrong);
     };
     let settings = Values(&settled).settings(redis, notify, daemon);
-    Ok(Resolved { settings, settled, files: layers.files, warnings: stray(&input.variables) })
+    let mut warnings = stray(&input.variables);
+    warnings.extend(idle(&settings));
+    Ok(Resolved { settings, settled, files: layers.files, warnings })
+}
+
+/// What is switched on and can do nothing, because of another setting.
+fn idle(settings: &Settings) -> Option<String> {
+    let off = settings.history.kind == HistoryKind::Off;
+    (settings.daemon.alert.unusual && off).then(|| {
+        "alert.unusual learns from the history, and history.kind is off: nothing is unusual"
+            .to_owned()
+    })
 }
 
 /// Puts the place of the setting that it begins with before what is wrong.

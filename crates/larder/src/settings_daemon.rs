@@ -52,7 +52,7 @@ pub static KEYS: &[Key] = &[
         "free-below",
         Kind::Size,
         Off,
-        "Prune when the disk under the caches has less than this free",
+        "Prune when the disk under the caches has less than this free, and tell where that lasts",
     ),
     key("watch", "on-budget", Kind::Bool, Text("true"), "Prune when a cache passes its max-size"),
     key(
@@ -82,6 +82,20 @@ pub static KEYS: &[Key] = &[
     key("alert", "critical-below", Kind::Count, Text("70"), "A score below this is critical"),
     key("alert", "for", Kind::Duration, Text("1m"), "What is bad raises when it lasts so long"),
     key("alert", "remind", Kind::Limit, Text("4h"), "Tell again of what still fires"),
+    key(
+        "alert",
+        "group-wait",
+        Kind::Duration,
+        Text("30s"),
+        "What is raised waits so long for others, to be one message; critical waits for nobody",
+    ),
+    key(
+        "alert",
+        "group-interval",
+        Kind::Duration,
+        Text("5m"),
+        "What is raised while others fire waits until these were told of for so long",
+    ),
     key(
         "alert",
         "growth",
@@ -301,6 +315,8 @@ fn alert(values: &Values<'_>, wrong: &mut Vec<String>) -> AlertSettings {
         critical_below: level("critical-below", defaults.critical_below),
         hold: values.duration("alert.for").unwrap_or(defaults.hold),
         remind: values.duration("alert.remind"),
+        group_wait: values.duration("alert.group-wait").unwrap_or(defaults.group_wait),
+        group_interval: values.duration("alert.group-interval").unwrap_or(defaults.group_interval),
     };
     if thresholds.clear_above < thresholds.raise_below {
         let (clear, raise) = (thresholds.clear_above, thresholds.raise_below);

@@ -134,6 +134,16 @@ fn every_mistake_of_every_layer_is_told_at_once() {
 }
 
 #[test]
+fn what_has_nothing_to_learn_from_is_warned_of() {
+    let mut home = home();
+    home.set("LARDER_ALERT_UNUSUAL", "true");
+    assert!(resolve(&home.input).unwrap().warnings.is_empty());
+    home.set("LARDER_HISTORY_KIND", "off");
+    let warnings = resolve(&home.input).unwrap().warnings;
+    assert!(warnings[0].starts_with("alert.unusual learns from the history"), "{warnings:?}");
+}
+
+#[test]
 fn a_slip_in_a_variable_is_warned_of() {
     let mut home = home();
     home.set("LARDER_BUILD_MAXSIZE", "1GB");

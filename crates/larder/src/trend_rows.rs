@@ -23,6 +23,8 @@ pub(crate) struct TrendRow {
     pub budget: Option<u64>,
     /// When that is full, if nobody cleans.
     pub full: Option<Full>,
+    /// Where its disk is mounted.
+    pub disk: Option<String>,
     /// Free on its disk, bytes.
     pub disk_free: Option<u64>,
     /// When that is full, if only this cache grows and nobody cleans.
@@ -49,6 +51,7 @@ impl TrendRow {
             trend,
             budget: None,
             full: None,
+            disk: None,
             disk_free: None,
             disk_full: None,
             record: Record::default(),
@@ -176,7 +179,10 @@ fn of_source(
         kept
     };
     let free = if is_redis { None } else { last(Metric::DiskFree)? };
-    let row = TrendRow::new(source.clone(), Metric::Allocated, trend);
+    let mut row = TrendRow::new(source.clone(), Metric::Allocated, trend);
+    if free.is_some() {
+        row.disk = series.disk(source, range)?;
+    }
     let mut rows = vec![row.within(budget, free, context.now)];
     if is_redis {
         let trend = series.trend(source, Metric::Resident, range)?;

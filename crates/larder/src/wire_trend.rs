@@ -56,6 +56,8 @@ struct WireTrend {
     full_earliest: Option<WireTime>,
     /// At the lower end; null where it may never be.
     full_latest: Option<WireTime>,
+    /// Where its disk is mounted, where that is known.
+    disk: Option<String>,
     /// Free on its disk.
     disk_free_bytes: Option<u64>,
     /// When the disk is full, if only this cache grows.
@@ -121,6 +123,7 @@ impl From<&TrendRow> for WireTrend {
             full_at: at(full),
             full_earliest: time(full.and_then(|full| full.earliest)),
             full_latest: time(full.and_then(|full| full.latest)),
+            disk: row.disk.clone(),
             disk_free_bytes: row.disk_free,
             disk_full_at: at(disk),
             verdict: match trend.verdict {

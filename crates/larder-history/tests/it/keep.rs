@@ -58,6 +58,27 @@ fn the_last_value_is_looked_for_among_the_newest() {
 }
 
 #[test]
+fn the_disk_of_a_cache_is_the_one_that_it_is_on_now() {
+    let place = Place::new();
+    let history = place.open();
+    let on = |disk: Option<&str>, i: i64| {
+        let disk = disk.map(str::to_owned);
+        history.record(vec![larder_core::Sample { disk, ..sample("build", i * 15, 1000) }]);
+        history.flush().unwrap();
+        history.reader().disk(&Source::here("build"), range(0, 90_000)).unwrap()
+    };
+    assert_eq!(on(None, 0), None);
+    assert_eq!(on(Some("/"), 1).as_deref(), Some("/"));
+    assert_eq!(on(Some("/srv/go"), 2).as_deref(), Some("/srv/go"));
+    // A round that did not find out forgets nothing.
+    assert_eq!(on(None, 3).as_deref(), Some("/srv/go"));
+    assert_eq!(history.reader().disk(&Source::here("mod"), range(0, 90_000)).unwrap(), None);
+    assert_eq!(on(Some("/"), 4).as_deref(), Some("/"));
+    let latest = history.reader().latest().unwrap();
+    assert_eq!(latest[0].disk.as_deref(), Some("/"));
+}
+
+#[test]
 fn events_are_found_by_time_kind_cache_and_number() {
     let place = Place::new();
     let history = place.open();

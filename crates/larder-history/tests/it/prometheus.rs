@@ -133,6 +133,8 @@ fn trends_and_lines_of_several_machines() {
     let target = serve(
         "# TYPE larder_cache_allocated_bytes gauge\n\
          larder_cache_allocated_bytes{cache=\"redis:s\"} 4096\n\
+         # TYPE larder_disk_free_bytes gauge\n\
+         larder_disk_free_bytes{cache=\"redis:s\",mountpoint=\"/srv/go\"} 300\n\
          # TYPE redis_db_keys gauge\n\
          redis_db_keys{cache=\"redis:s\",db=\"db0\"} 5\n\
          redis_db_keys{cache=\"redis:s\",db=\"db1\"} 7\n",
@@ -159,12 +161,25 @@ fn trends_and_lines_of_several_machines() {
         assert_eq!(trend.verdict, Verdict::Growing);
         assert!(trend.fallen > 0.0);
     }
+    // Each whole hour has its mean, at its beginning.
+    let begins = |hours: i64| Time::from_unix((now.unix() / 3600 + hours) * 3600);
+    let whole = Range { since: begins(-2), until: begins(0), most: 4000 };
+    let hours = history.by_hour(&of("c:1"), Metric::Allocated, whole).unwrap();
+    assert_eq!(hours.iter().map(|p| p.at).collect::<Vec<_>>(), [begins(-2), begins(-1)]);
+    let fine = Range { since: begins(-1), until: begins(0), most: 240 };
+    let values = history.series(&of("c:1"), Metric::Allocated, fine).unwrap();
+    let mean = values.iter().map(|point| point.value).sum::<f64>() / values.len() as f64;
+    assert!((hours[1].value / mean - 1.0).abs() < 0.001, "{hours:?} {mean}");
     let line = history.series(&of("a:1"), Metric::Allocated, range()).unwrap();
     assert!(line.len() > 200 && line.len() <= 501, "{}", line.len());
     wait_for("now is there", || {
         history.last(&here, Metric::Keys, range()).unwrap().is_some_and(|p| p.value == 12.0)
     });
     assert_eq!(history.series(&of("a:1"), Metric::Score, range()).unwrap(), []);
+    assert_eq!(history.disk(&here, range()).unwrap().as_deref(), Some("/srv/go"));
+    assert_eq!(history.disk(&of("a:1"), range()).unwrap(), None);
+    let free = history.last(&here, Metric::DiskFree, range()).unwrap();
+    assert_eq!(free.map(|point| point.value), Some(300.0));
 
     // Without a label for machines they are not added up.
     let alone = PrometheusSettings { host_label: None, ..settings(&server.url, basic) };

@@ -383,6 +383,7 @@ fn samples(at: Time) -> Vec<Sample> {
     build.allocated_bytes = Some(41_200_000_000);
     build.reclaimable_bytes = Some(33_900_000_000);
     build.budget_bytes = Some(20_000_000_000);
+    build.disk = Some("/var".to_owned());
     build.disk_free_bytes = Some(31_000_000_000);
     build.disk_size_bytes = Some(250_000_000_000);
     build.last_used = Some(at.minus(Duration::from_mins(2)));

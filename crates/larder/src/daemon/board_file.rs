@@ -26,6 +26,9 @@ struct Line {
     /// Since when something is to be told that may pass.
     #[serde(default)]
     unsaid: Option<i64>,
+    /// Since when it waits for others to be told with.
+    #[serde(default)]
+    waits: Option<i64>,
 }
 
 /// An alert.
@@ -79,6 +82,7 @@ impl From<&Tracked> for Line {
             tellings: tracked.tellings,
             news: tracked.news,
             unsaid: tracked.unsaid.map(Time::unix_nanos),
+            waits: tracked.waits.map(Time::unix_nanos),
         }
     }
 }
@@ -104,6 +108,7 @@ impl Line {
             tellings: self.tellings,
             news: self.news,
             unsaid: self.unsaid.map(time),
+            waits: self.waits.map(time),
         })
     }
 }
@@ -188,6 +193,7 @@ mod tests {
             tellings: 3,
             news: true,
             unsaid: Some(at),
+            waits: Some(at),
         });
         let board = Board { tracked: tracked.to_vec() };
         assert_eq!(read(&write(&board)), board);

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::alert_board::{Judged, Verdict};
-use larder_core::baseline::{Baseline, Cycle, Deviation};
 use larder_core::check::Approval;
 use larder_core::{Alert, CacheKind, Notice, Occasion, Reason, Sample, Severity, Time};
 use larder_engine::World;
 use larder_engine::report::{State, StatusReport, StatusRow};
-use larder_history::{Metric, Range, Series as _, Source};
+use larder_history::{Metric, Source};
 use larder_server::Growth;
 
 use super::alerts::{self, Evidence};
 use super::base::Base;
 use super::cleaning::Told;
+use super::disk_alerts;
 use super::record::{Recorder, Step, new_trace};
 use super::sampler::Round;
 use crate::health::{GoContext, Health, of_go, of_redis};
@@ -25,8 +25,6 @@ use crate::{trend_rows, waiting};
 
 /// The past that growth is taken from.
 const PAST: Duration = Duration::from_hours(7 * 24);
-/// The past that says what is usual.
-const USUAL: Duration = Duration::from_hours(28 * 24);
 
 /// Takes in a round: scores each sample, and keeps all.
 pub(crate) fn take(
@@ -57,6 +55,9 @@ pub(crate) fn take(
     // A server that has not answered in time is what it was when it last did.
     let mut rows = known.redis.clone();
     for row in round.redis {
+        if let Ok(Some(counted)) = row.vitals.as_ref().map(|vitals| vitals.evicted) {
+            known.evictions.take(&row.cache, now, counted);
+        }
         rows.retain(|old| old.cache != row.cache);
         rows.push(Arc::new(row));
     }
@@ -79,6 +80,7 @@ pub(crate) fn take(
     known.health = health;
     (known.go_commands, known.counted_at) = (Some(builds), Some(now));
     known.forget(|cache| is_known(cache, &settings, world));
+    known.evictions.forget(|cache| is_configured(cache, &settings));
     for sample in &samples {
         known.take(sample.clone());
     }
@@ -90,6 +92,14 @@ pub(crate) fn take(
 fn is_known(cache: &str, settings: &Settings, world: &World) -> bool {
     let there = |kind: CacheKind| world.root(kind).dir().is_some();
     is_configured(cache, settings) && cache.parse().map_or(true, there)
+}
+
+/// Whether it is a cache that is looked after here. The history remembers others too, and a fleet's
+/// other machines.
+pub(crate) fn is_here(source: &Source, settings: &Settings) -> bool {
+    let host = || larder_engine::keys::host();
+    source.host.as_ref().is_none_or(|other| *other == host())
+        && is_configured(&source.cache, settings)
 }
 
 /// Whether it is a cache of Go's or a Redis of the settings.
@@ -123,13 +133,10 @@ pub(crate) fn foresee(base: &Base<'_>) {
     // What cannot be read now is tried again in a minute; the history's own state is an alert.
     let Ok(rows) = trend_rows::of_history(&context, &[], PAST) else { return };
     let settings = base.settings();
-    let host = larder_engine::keys::host();
     let (mut grows, mut errors) = (BTreeMap::new(), BTreeMap::new());
     for row in rows.iter().filter(|row| row.metric == Metric::Allocated) {
         let cache = row.source.cache.clone();
-        // The history remembers what is looked after no longer, and a fleet's other machines.
-        let here = row.source.host.as_ref().is_none_or(|other| *other == host);
-        if !here || !is_configured(&cache, &settings) {
+        if !is_here(&row.source, &settings) {
             continue;
         }
         if let Some(error) = row.record.ratio {
@@ -174,14 +181,12 @@ pub(crate) fn judge(
         let command = health.and_then(|health| health.actions.first());
         let named = row.and_then(|r| r.findings.iter().find(|f| f.command.as_ref() == command));
         let frees = named.filter(|_| command.is_some()).and_then(|finding| finding.frees);
-        let unusual =
-            if settings.daemon.alert.unusual { unusual(recorder, sample, now) } else { Vec::new() };
         let evidence = Evidence {
             health,
             growth: known.growth.get(cache),
             unmeasured: sample.error.as_deref().map(|why| (why, now.since(sample.at))),
             good_score: known.good_scores.get(cache).copied(),
-            unusual,
+            unusual: known.usual.far(sample, now, settings.units),
             frees: frees.map(|bytes| bytes.0),
             units: settings.units,
         };
@@ -193,6 +198,10 @@ pub(crate) fn judge(
             good.push((cache.clone(), score));
         }
         judged.push(one);
+    }
+    if let Some(below) = settings.daemon.watch.free_below {
+        let samples = known.samples.values();
+        judged.extend(disk_alerts::judge(samples, below, settings.units, now));
     }
     known.good_scores.extend(good);
     drop(known);
@@ -249,43 +258,6 @@ fn own(name: &str, trouble: Option<String>, command: &str, now: Time) -> Judged 
         },
         verdict,
     }
-}
-
-/// What is far from usual at this hour, once there is enough history to know what is.
-fn unusual(recorder: &Recorder<'_>, sample: &Sample, now: Time) -> Vec<String> {
-    let redis = sample.redis.as_ref();
-    let values = [
-        (Metric::Allocated, "its size", sample.allocated_bytes.map(|bytes| bytes as f64)),
-        (Metric::HitRate, "its hit rate", redis.and_then(|redis| redis.hit_rate)),
-        (
-            Metric::Latency,
-            "its latency",
-            redis.and_then(|redis| redis.latency).map(|latency| latency.as_secs_f64()),
-        ),
-    ];
-    let range = Range { since: now.minus(USUAL), until: now, most: 4000 };
-    let stamp = jiff::Timestamp::from_nanosecond(i128::from(now.unix_nanos())).unwrap_or_default();
-    let offset = jiff::tz::TimeZone::system().to_offset(stamp).seconds();
-    let mut found = Vec::new();
-    for (metric, what, value) in values {
-        let Some(value) = value else { continue };
-        let source = Source::here(&*sample.cache);
-        let Ok(points) = recorder.history().reader().series(&source, metric, range) else {
-            continue;
-        };
-        let (word, usual, far) = match Baseline::of(&points, Cycle::Day, offset).judge(now, value) {
-            Deviation::Above(usual, far) => ("above", usual, far),
-            // That there is less of it, or that it is faster, hurts nobody.
-            Deviation::Below(usual, far) if metric == Metric::HitRate => ("below", usual, far),
-            Deviation::Below(..) | Deviation::Unknown | Deviation::Usual(_) => continue,
-        };
-        found.push(format!(
-            "{what} is far {word} what is usual at this hour: {value:.3} against {:.3}, {far:.0} times \
-             the usual spread, from {} days",
-            usual.middle, usual.days
-        ));
-    }
-    found
 }
 
 /// Writes down how each cache grows, for who looks back: nobody is told of it. Whether there was

@@ -12,6 +12,8 @@ use larder_core::{Board, Sample, Time};
 use larder_engine::report::{DuReport, StatusReport};
 use larder_server::{Cleanups, Growth, RedisExposed};
 
+use super::evictions::Evictions;
+use super::usual::Usual;
 use crate::health::Health;
 use crate::redis_status::RedisRow;
 
@@ -31,6 +33,8 @@ pub(crate) struct Known {
     pub sampled: BTreeMap<String, (u64, u64)>,
     /// How each cache grows, once there is enough history.
     pub growth: BTreeMap<String, Growth>,
+    /// What is usual of each cache, once there is enough history.
+    pub usual: Usual,
     /// The document of all trends.
     pub trend: Option<serde_json::Value>,
     /// How far off the last forecast of each was.
@@ -57,6 +61,8 @@ pub(crate) struct Known {
     pub counted_at: Option<Time>,
     /// When growth and forecasts were last worked out.
     pub foreseen_at: Option<Time>,
+    /// What each Redis had to let go lately.
+    pub evictions: Evictions,
     /// Limits in force.
     pub throttles: BTreeMap<String, u64>,
     /// What became of notices, by receiver.
@@ -70,6 +76,9 @@ pub(crate) struct Known {
     /// When the first round of measuring was done.
     pub ready: Option<Time>,
 }
+
+/// Wishes that wait at most: they are taken at the next tick.
+const MOST_WISHES: usize = 64;
 
 /// What somebody asked for over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,13 +110,16 @@ impl Live {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for something; whoever ticks wakes up.
-    pub(crate) fn wish(&self, wish: Wish) {
+    /// Asks for something, and whoever ticks wakes up; `false` where too much is asked for already.
+    pub(crate) fn wish(&self, wish: Wish) -> bool {
         let mut known = self.know();
-        if !known.wishes.contains(&wish) {
+        let new = !known.wishes.contains(&wish);
+        let taken = !new || known.wishes.len() < MOST_WISHES;
+        if new && taken {
             known.wishes.push(wish);
         }
         self.wake.notify_all();
+        taken
     }
 
     /// Waits for a wish, at most so long.

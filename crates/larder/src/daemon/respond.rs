@@ -1,15 +1,16 @@
 //! The answer to a sick Redis: slow log → blocking commands? → limit their sender and tell the
-//! developers, otherwise analyse the distribution of keys. An event for each decision, also for
-//! those not to act.
+//! developers, otherwise analyse the distribution of keys; where its memory is full, what makes
+//! room is told. An event for each decision, also for those not to act.
 
 use std::time::Duration;
 
 use larder_core::{Severity, Time};
-use larder_engine::respond::{Allowed, Decision, Offence, decide};
+use larder_engine::respond::{Allowed, Decision, Evictions, Offence, Seen, decide};
 use larder_engine::trigger::Held;
+use larder_redis::relief::{Full, heaviest, relief};
 use larder_redis::slowlog::{Offender, SlowEntry, offenders};
 use larder_redis::throttle::servers;
-use larder_redis::{AuditOptions, Deployment, audit};
+use larder_redis::{Audit, AuditOptions, Deployment, audit};
 
 use super::cleaning::Run;
 use super::record::Step;
@@ -53,26 +54,34 @@ pub(crate) fn respond(run: &Run<'_>, sick: &Sick) -> Found {
         None => begun,
     });
     looked(run, sick, &context).unwrap_or_else(|error| {
-        let step = Step::new("respond-failed", run.trace, error.what.clone());
-        run.recorder.say(step.of(&sick.cache).bad(Severity::Warning));
+        failed(run, &sick.cache, &error);
         Found::default()
     })
+}
+
+fn failed(run: &Run<'_>, cache: &str, error: &CliError) {
+    let step = Step::new("respond-failed", run.trace, error.what.clone());
+    run.recorder.say(step.of(cache).bad(Severity::Warning));
 }
 
 fn looked(run: &Run<'_>, sick: &Sick, context: &Context<'_>) -> Result<Found, CliError> {
     let target = redis_target::find(context, &sick.cache)?;
     let respond = &target.settings.respond;
-    let offences = offences(context, &target)?;
+    let seen = Seen {
+        offences: offences(context, &target)?,
+        evictions: evictions(run, &target.cache, context.now),
+    };
     let allowed = Allowed {
         throttle_users: respond.throttle_users.clone(),
         analyse: respond.analyse,
         own_user: Some(target.endpoint.user.clone().unwrap_or_else(|| "default".to_owned())),
     };
     let mut found = Found {
-        details: offences.iter().take(NAMED).map(Offence::sentence).collect(),
+        details: seen.offences.iter().take(NAMED).map(Offence::sentence).collect(),
         ..Found::default()
     };
-    for decision in decide(&offences, &allowed, sick.held) {
+    let mut analysed = None;
+    for decision in decide(&seen, &allowed, sick.held) {
         match decision {
             Decision::Throttle { user, offence } => {
                 found.done = throttle(run, context, &target, &user, &offence);
@@ -82,7 +91,17 @@ fn looked(run: &Run<'_>, sick: &Sick, context: &Context<'_>) -> Result<Found, Cl
                 let step = Step::new("not-throttled", run.trace, message).of(&sick.cache);
                 run.recorder.say(with_evidence(step, &offence));
             }
-            Decision::Analyse => found.details = analyse(run, &target, context)?,
+            Decision::Analyse => match analyse(run, &target, context) {
+                Ok((audit, details)) => {
+                    found.details.extend(details);
+                    analysed = Some(audit);
+                }
+                Err(error) => failed(run, &target.cache, &error),
+            },
+            Decision::MakeRoom { evictions } => {
+                let room = room(run, &target, &evictions, analysed.as_ref());
+                found.details.splice(0..0, room);
+            }
             Decision::Nothing => {
                 let message = "nothing blocks it, and its keys are not to be analysed";
                 run.recorder.say(Step::new("not-analysed", run.trace, message).of(&sick.cache));
@@ -98,6 +117,63 @@ fn with_evidence<'s>(step: Step<'s>, offence: &Offence) -> Step<'s> {
         .with("user", offence.user.as_deref().unwrap_or("unknown"))
         .with("count", offence.count)
         .with("total_millis", offence.total.as_millis())
+}
+
+/// What it had to let go in the last minutes, by what was measured.
+fn evictions(run: &Run<'_>, cache: &str, now: Time) -> Option<Evictions> {
+    let known = run.base.live.know();
+    let gone = known.evictions.lately(cache, now)?;
+    let row = known.redis.iter().find(|row| row.cache == cache);
+    let vitals = row.and_then(|row| row.vitals.as_ref().ok());
+    Some(Evictions {
+        keys: gone.keys,
+        over: gone.over,
+        policy: vitals.and_then(|vitals| vitals.policy.clone()),
+        used: vitals.and_then(|vitals| vitals.used_memory),
+        max: vitals.and_then(|vitals| vitals.max_memory),
+    })
+}
+
+/// Says that memory is full, what shows it, and what makes room, a line each.
+fn room(
+    run: &Run<'_>,
+    target: &RedisTarget,
+    evictions: &Evictions,
+    analysed: Option<&Audit>,
+) -> Vec<String> {
+    let units = run.base.settings().units;
+    let prefixes = analysed.map_or(&[][..], |audit| &audit.prefixes);
+    let heaviest = analysed.and_then(|audit| heaviest(prefixes, audit.bytes));
+    let masters = {
+        let known = run.base.live.know();
+        let row = known.redis.iter().find(|row| row.cache == target.cache);
+        row.and_then(|row| row.vitals.as_ref().ok()).map_or(1, |vitals| vitals.masters)
+    };
+    let (name, endpoint) = (&*target.cache, &target.endpoint);
+    let commands = relief(Full { name, endpoint, max_memory: evictions.max, masters }, prefixes);
+    let sentence = evictions.sentence(units);
+    let mut step = Step::new("evictions", run.trace, format!("memory is full: {sentence}"))
+        .of(name)
+        .bad(Severity::Warning)
+        .with("evicted_keys", evictions.keys)
+        .with("over_seconds", evictions.over.as_secs());
+    if let Some(policy) = &evictions.policy {
+        step = step.with("policy", policy);
+    }
+    for (figure, value) in [("used_bytes", evictions.used), ("max_bytes", evictions.max)] {
+        step.data.extend(value.map(|value| (figure.to_owned(), value.to_string())));
+    }
+    let mut lines = vec![sentence];
+    if let Some(heaviest) = heaviest {
+        step = step.with("prefix", &heaviest.prefix).with("prefix_bytes", heaviest.count.bytes);
+        lines.push(heaviest.sentence(units));
+    }
+    for (number, command) in commands.into_iter().enumerate() {
+        step = step.with(&format!("command{number}"), &command);
+        lines.push(format!("makes room: {command}"));
+    }
+    run.recorder.say(step);
+    lines
 }
 
 /// Who sent blocking commands in the last minutes.
@@ -160,12 +236,12 @@ fn clock(at: Time) -> String {
     stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M").to_string()
 }
 
-/// Where the memory is, by prefix, and what the audit would say first.
+/// Where the memory is, by prefix, and what the audit would say first, a line each.
 fn analyse(
     run: &Run<'_>,
     target: &RedisTarget,
     context: &Context<'_>,
-) -> Result<Vec<String>, CliError> {
+) -> Result<(Audit, Vec<String>), CliError> {
     let failed = |error| redis_target::failed(&error);
     let deployment = Deployment::discover(&target.endpoint).map_err(failed)?;
     let units = context.settings().units;
@@ -196,5 +272,5 @@ fn analyse(
         step = step.with(&format!("line{number}"), line);
     }
     run.recorder.say(step);
-    Ok(details)
+    Ok((found, details))
 }

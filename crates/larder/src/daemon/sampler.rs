@@ -214,6 +214,7 @@ fn measure_root(
             logical_bytes: Some(size.logical.0),
             allocated_bytes: Some(size.allocated.0),
             budget_bytes: budget(cache, settings),
+            disk: disk.as_ref().map(|disk| disk.mount_point.display().to_string()),
             disk_free_bytes: disk.as_ref().map(|disk| disk.free),
             disk_size_bytes: disk.as_ref().map(|disk| disk.total),
             ..Sample::empty(cache.name(), at, took)

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use larder_core::alert_board::Telling;
-use larder_core::{CacheKind, Notice, Severity, Time};
-use larder_engine::trigger::{Restraint, Runs, Trigger};
+use larder_core::{Severity, Time};
+use larder_engine::trigger::{Runs, Trigger};
 
 use super::base::Base;
 use super::cleaning::Told;
@@ -14,12 +13,10 @@ use super::due::Dues;
 use super::handed::{Full, Handed};
 use super::notify::Notifier;
 use super::record::{Recorder, Step, new_trace};
-use super::respond::Sick;
 use super::sampler::Sampler;
 use super::signals::Reload;
-use super::silences::{self, Silences};
 use super::work::{Done, Job};
-use super::{alerts, board_file, hooks, judging, serve, systemd};
+use super::{board_file, hooks, judging, serve, systemd, usual};
 use crate::exit::{CliError, Exit};
 use crate::settings_history::HistoryKind;
 use crate::waiting::Seen;
@@ -29,11 +26,12 @@ use crate::{bridge, throttles};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What fires is told to an Alertmanager again this often, or it would take it for over.
 const RESEND: Duration = Duration::from_mins(1);
+/// What is usual is learned this often …
+const LEARNED: Duration = Duration::from_hours(1);
+/// … and this soon where it could not be learned.
+const LEARN_AGAIN: Duration = Duration::from_mins(5);
 /// Growth is written down this often.
 const ARCHIVED: Duration = Duration::from_hours(1);
-/// An alert of a cache of Go's that is not there ends after this: a disk may come back, and a build
-/// makes a new folder.
-const GONE: Duration = Duration::from_mins(10);
 /// systemd hears at least so often that it lives.
 const ALIVE: Duration = Duration::from_secs(5);
 /// How long receivers are given when it stops.
@@ -53,7 +51,7 @@ pub(crate) struct Ticker<'a> {
     pub(super) recorder: &'a Recorder<'a>,
     handed: Handed,
     sampler: Sampler,
-    notifier: Notifier,
+    pub(super) notifier: Notifier,
     pub(super) runs: Runs,
     pub(super) dues: Dues,
     /// The plans that wait.
@@ -63,6 +61,8 @@ pub(crate) struct Ticker<'a> {
     resent: Option<Instant>,
     scanned: Option<Instant>,
     foreseen: Option<Instant>,
+    /// When what is usual was last learned.
+    learned: Option<Instant>,
     /// When systemd last heard of it.
     lived: Option<Instant>,
     /// When growth was last written down.
@@ -70,7 +70,11 @@ pub(crate) struct Ticker<'a> {
     /// When the next limit is over.
     pub(super) lift_at: Option<Time>,
     /// Since when a cache with an alert is not there.
-    gone: BTreeMap<String, Instant>,
+    pub(super) gone: BTreeMap<String, Instant>,
+    /// When what waits for others is told.
+    pub(super) tell_at: Option<Time>,
+    /// It goes through the cycle once, so nothing waits for what may come.
+    pub(super) alone: bool,
 }
 
 impl<'a> Ticker<'a> {
@@ -100,21 +104,26 @@ impl<'a> Ticker<'a> {
             resent: None,
             scanned: None,
             foreseen: None,
+            learned: None,
             lived: None,
             archived: None,
             lift_at: None,
             gone: BTreeMap::new(),
+            tell_at: None,
+            alone: false,
         })
     }
 
     /// Once through the cycle.
     pub(crate) fn once(mut self, trigger: Option<&str>) -> Result<Exit, CliError> {
         if let Some(name) = trigger {
-            hooks::check(name)?;
+            hooks::asked(name)?;
         }
+        self.alone = true;
         self.notifier.send_left(self.base, self.recorder);
         let patience = self.longest_answer();
         self.measure(patience)?;
+        self.learn();
         self.give(Job::Scan);
         self.until_idle();
         self.judge();
@@ -221,6 +230,11 @@ impl<'a> Ticker<'a> {
                 self.archived = Some(now);
             }
         }
+        let troubled = self.base.live.know().usual.is_in_trouble();
+        let again = if troubled { LEARN_AGAIN } else { LEARNED };
+        if over(self.learned, again) && self.learn() {
+            self.learned = Some(now);
+        }
         self.take_results();
         self.judge();
         self.apply_approved();
@@ -250,6 +264,22 @@ impl<'a> Ticker<'a> {
         idle
     }
 
+    /// Learns what is usual at each hour, by the same way. Whether it is done, or will be.
+    fn learn(&mut self) -> bool {
+        let settings = self.base.settings();
+        let asks =
+            settings.daemon.alert.unusual && settings.history.kind == HistoryKind::Prometheus;
+        if !asks {
+            usual::learn(self.base, self.recorder);
+            return true;
+        }
+        let idle = self.handed.is_idle();
+        if idle {
+            self.give(Job::Learn);
+        }
+        idle
+    }
+
     fn measure(&mut self, patience: Duration) -> Result<(), CliError> {
         let context = self.base.context(&["watch"]);
         let world = bridge::world(&context)?;
@@ -265,119 +295,10 @@ impl<'a> Ticker<'a> {
         limits.max().unwrap_or_default() + PATIENCE
     }
 
-    /// Judges every cache, and tells what is to be told.
-    fn judge(&mut self) {
-        let now = larder_fs::now();
-        let settings = self.base.settings();
-        let judged = judging::judge(self.base, self.recorder, self.bad_settings.as_deref(), now);
-        let text = self.recorder.state(silences::KEY);
-        let silences = Silences::read(text.as_deref(), now);
-        let (tellings, board) = {
-            let mut known = self.base.live.know();
-            let caches: Vec<String> =
-                judged.iter().map(|judged| judged.alert.cache.clone()).collect();
-            let thresholds = &settings.daemon.alert.thresholds;
-            known.board.step(judged, thresholds, now);
-            if known.ready.is_some() {
-                let here = |cache: &str| caches.iter().any(|c| c == cache);
-                self.gone.retain(|cache, _| !here(cache));
-                let gone = &mut self.gone;
-                known.board.retain(|cache| here(cache) || is_awaited(gone, cache), now);
-            }
-            let firing = alerts::firing(&known.board);
-            let inhibit = &settings.daemon.alert.inhibit;
-            let told = known
-                .board
-                .tell(thresholds, now, |alert| alerts::quiet(alert, &firing, &silences, inhibit));
-            (told, board_file::write(&known.board))
-        };
-        self.tell(tellings, board, now);
-    }
-
-    /// Records and sends what is to be told; `board` takes it as told.
-    fn tell(&mut self, tellings: Vec<Telling>, board: String, now: Time) {
-        let trace = new_trace();
-        for telling in &tellings {
-            let alert = &telling.alert;
-            let reasons: Vec<&str> = alert.reasons.iter().map(|r| r.text.as_str()).collect();
-            let ended = telling.occasion == larder_core::Occasion::Cleared;
-            let message = if ended {
-                format!("{} is over", alert.name)
-            } else {
-                format!("{}: {}", alert.name, reasons.join("; "))
-            };
-            let mut step = Step::new(alerts::event_kind(telling.occasion), &trace, message)
-                .of(&alert.cache)
-                .with("notice", &telling.id)
-                .with("severity", alert.severity.name());
-            if let Some(score) = alert.score {
-                step = step.with("score", score);
-            }
-            self.recorder.say(step.bad(if ended { Severity::Info } else { alert.severity }));
-        }
-        let sick: Vec<Sick> = tellings.iter().filter_map(|t| self.sick(t, now)).collect();
-        let notices = alerts::notices(tellings, self.recorder.host(), now);
-        for notice in &notices {
-            self.recorder.follow(&notice.id, &trace);
-        }
-        if notices.is_empty() {
-            self.recorder.keep(board_file::KEY, board);
-        } else {
-            // Before anybody is told: what was told is known after a kill in between.
-            self.notifier.send(&notices, board);
-        }
-        for sick in sick {
-            self.give(Job::Respond(Box::new(sick)));
-        }
-    }
-
-    /// Whether an alert is one to be answered.
-    fn sick(&mut self, telling: &Telling, now: Time) -> Option<Sick> {
-        let alert = &telling.alert;
-        let again = telling.occasion == larder_core::Occasion::Reminder;
-        let asked = again || telling.occasion == larder_core::Occasion::Raised;
-        let name = alert.cache.strip_prefix("redis:").filter(|_| asked)?;
-        // Without a score it cannot be asked, let alone helped.
-        let score = alert.score?;
-        let settings = self.base.settings();
-        let respond = &settings.redis.iter().find(|redis| redis.name == name)?.respond;
-        let restraint = Restraint { cool_down: respond.cool_down, per_day: respond.per_day };
-        let what = format!("respond {}", alert.cache);
-        let held = self.runs.may(&what, restraint, now).err();
-        if held.is_none() {
-            self.note_run(&what, now);
-        }
-        Some(Sick { cache: alert.cache.clone(), score: Some(score), again, held })
-    }
-
     pub(super) fn note_run(&mut self, what: &str, now: Time) {
         self.runs.note(what, now);
         let all: Vec<(&str, i64)> = self.runs.all().map(|(w, at)| (w, at.unix_nanos())).collect();
         self.recorder.keep("runs", serde_json::to_string(&all).unwrap_or_default());
-    }
-
-    /// Keeps what fires alive at an Alertmanager.
-    fn resend(&self) {
-        let now = larder_fs::now();
-        let text = self.recorder.state(silences::KEY);
-        let silences = Silences::read(text.as_deref(), now);
-        let known = self.base.live.know();
-        let told = known.board.tracked.iter().filter(|tracked| tracked.told.is_some());
-        let firing: Vec<_> = told
-            .map(|tracked| tracked.alert.clone())
-            .filter(|alert| alert.ended.is_none() && !silences.hold(&alert.cache))
-            .collect();
-        drop(known);
-        if firing.is_empty() {
-            return;
-        }
-        self.notifier.resend(&Notice {
-            id: format!("resend/{}", now.unix_nanos()),
-            occasion: larder_core::Occasion::Reminder,
-            at: now,
-            host: self.recorder.host().to_owned(),
-            alerts: firing,
-        });
     }
 
     pub(super) fn give(&mut self, job: Job) {
@@ -439,6 +360,9 @@ impl<'a> Ticker<'a> {
             if self.lift_at.is_some_and(|at| at <= larder_fs::now()) {
                 self.lift_overdue();
             }
+            if self.tell_at.is_some_and(|at| at <= larder_fs::now()) {
+                self.judge();
+            }
             if self.lived.is_none_or(|at| at.elapsed() >= ALIVE) {
                 self.live_on();
             }
@@ -474,6 +398,7 @@ impl<'a> Ticker<'a> {
                 self.base.take(new);
                 reload.watch(&self.base.resolved());
                 self.bad_settings = None;
+                self.learned = None;
                 self.dues = self.dues.renewed(self.base, self.recorder);
                 self.recorder.say(Step::new("reloaded", &trace, "settings were read again"));
             }
@@ -487,13 +412,4 @@ impl<'a> Ticker<'a> {
         self.recorder.say(step);
         self.bad_settings = Some(what);
     }
-}
-
-/// Whether a cache that is not there may soon be back.
-fn is_awaited(gone: &mut BTreeMap<String, Instant>, cache: &str) -> bool {
-    // A Redis that is down is measured as such; one that is not measured is in no settings.
-    if cache.parse::<CacheKind>().is_err() {
-        return false;
-    }
-    gone.entry(cache.to_owned()).or_insert_with(Instant::now).elapsed() < GONE
 }

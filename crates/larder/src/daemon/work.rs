@@ -19,6 +19,7 @@ use super::cleaning::{Run, Told};
 use super::judging;
 use super::record::{Recorder, Step, new_trace};
 use super::respond::{self, Sick};
+use super::usual;
 use crate::exit::CliError;
 use crate::waiting::Waiting;
 use crate::{bridge, verified_file};
@@ -51,6 +52,8 @@ pub(crate) enum Job {
     Respond(Box<Sick>),
     /// Work out how each cache grows, from a server that may take its time.
     Foresee,
+    /// Learn what is usual, from the same.
+    Learn,
 }
 
 impl Job {
@@ -63,7 +66,7 @@ impl Job {
             Self::Verify { .. } => "verify",
             Self::Download { .. } => "download",
             Self::Respond(_) => "respond",
-            Self::Foresee => "trend",
+            Self::Foresee | Self::Learn => "trend",
         }
     }
 
@@ -149,6 +152,7 @@ impl<'a> Worker<'a> {
         let told = match job {
             Job::Scan => return self.scan(trace),
             Job::Foresee => return judging::foresee(self.base),
+            Job::Learn => return usual::learn(self.base, self.recorder),
             Job::Verify { trigger } => return self.verify(&trigger, trace),
             Job::Download { trigger } => return self.download(&trigger, trace),
             Job::Prune { caches, trigger } => run.prune(&caches, &trigger),

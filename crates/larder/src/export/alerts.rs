@@ -158,13 +158,13 @@ fn disk(percent: &'static str, severity: Severity) -> AlertRule {
     AlertRule {
         name: "DiskFillsUp",
         severity,
-        // Several caches lie on one disk: one alert, of the fullest.
+        // Several caches lie on one disk: one alert of each disk, which mountpoint tells apart.
         expr: format!(
             "min without (cache) (larder_disk_free_bytes / larder_disk_size_bytes) < {percent} / 100"
         ),
         hold: "5m",
         keep: "5m",
-        summary: "A disk with a cache on {{ $labels.instance }} has \
+        summary: "{{ $labels.mountpoint }} on {{ $labels.instance }}, a disk with a cache, has \
                   {{ $value | humanizePercentage }} free",
         description: "Builds fail when it is full. What could go at once: \
                       larder_cache_reclaimable_bytes.",

@@ -153,10 +153,13 @@ fn timeline() -> Vec<Sized> {
             8,
             lines(
                 "Free on disk",
-                "Of the disk that each cache is on.",
+                "Of each disk that a cache is on.",
                 &[(
-                    &format!("larder_disk_free_bytes{{{HERE}}} / larder_disk_size_bytes{{{HERE}}}"),
-                    "{{cache}} {{instance}}",
+                    &format!(
+                        "min without (cache) \
+                         (larder_disk_free_bytes{{{HERE}}} / larder_disk_size_bytes{{{HERE}}})"
+                    ),
+                    "{{mountpoint}} {{instance}}",
                 )],
                 "percentunit",
             ),

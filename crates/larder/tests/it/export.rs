@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use larder_testkit::Alertmanager;
 use serde_json::Value;
 
 use crate::Home;
@@ -61,6 +62,33 @@ fn rules_are_good_rules_and_do_what_their_tests_say() {
         let output = run("promtool", &["test", "rules", "tests/larder_test.yaml"], &dir);
         assert!(!output.status.success(), "{to} in place of {from} went unseen");
     }
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_hides_no_other_disk() {
+    let home = exported("rules");
+    let manager = Alertmanager::with(&home.read("rules/alertmanager/alertmanager.yaml"));
+    let disks = [("/", "critical"), ("/", "warning"), ("/srv/go", "warning")];
+    for (mount, severity) in disks {
+        let (mount, severity) = (format!("mountpoint={mount}"), format!("severity={severity}"));
+        manager.amtool(&["alert", "add", "alertname=DiskFillsUp", "instance=a", &mount, &severity]);
+    }
+    let told: Value = serde_json::from_str(&manager.get("/api/v2/alerts")).unwrap();
+    let mut states: Vec<(&str, &str, &str)> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|alert| {
+            let label = |name: &str| alert["labels"][name].as_str().unwrap();
+            (label("mountpoint"), label("severity"), alert["status"]["state"].as_str().unwrap())
+        })
+        .collect();
+    states.sort_unstable();
+    // Not yet looked at is as good as active.
+    let hidden: Vec<_> = states.iter().map(|one| (one.0, one.1, one.2 == "suppressed")).collect();
+    let expected =
+        [("/", "critical", false), ("/", "warning", true), ("/srv/go", "warning", false)];
+    assert_eq!(hidden, expected);
 }
 
 #[test]

@@ -121,6 +121,29 @@ impl Prometheus {
             rules.display()
         );
         std::fs::write(dir.path().join("prometheus.yaml"), settings).unwrap();
+        Self::run(dir)
+    }
+
+    /// One that scrapes nothing and remembers this, in the format of OpenMetrics.
+    pub(crate) fn with_past(text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("past.txt"), text).unwrap();
+        std::fs::write(dir.path().join("prometheus.yaml"), "scrape_configs: []\n").unwrap();
+        let made = Command::new("promtool")
+            .args(["tsdb", "create-blocks-from", "openmetrics", "-q", "past.txt", "data"])
+            .current_dir(dir.path())
+            .output()
+            .expect("promtool is installed (scripts/test installs it)");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self::run(dir)
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn run(dir: TempDir) -> Self {
         let port = free_port();
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new("prometheus")

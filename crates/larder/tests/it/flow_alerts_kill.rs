@@ -58,6 +58,36 @@ fn killed_right_after_the_notice_it_tells_nobody_again() {
 }
 
 #[test]
+fn killed_while_it_waits_for_others_it_is_told_after_the_start_and_once() {
+    let redis = Loaded::start();
+    redis.sick(true);
+    let inbox = Inbox::new();
+    let sandbox = GoSandbox::new();
+    let waits = |wait: &str| {
+        let alert = format!("[alert]\ncritical-below = 1\ngroup-wait = \"{wait}\"\n");
+        settings(&sandbox, &watched(&redis, &hook("a", &inbox)).replace("[alert]\n", &alert));
+    };
+    waits("1h");
+    let daemon = Daemon::watch(&sandbox);
+    let fires = || alerts(&sandbox).iter().any(|alert| alert["state"] == "firing");
+    until("it fires", fires);
+    let since = alerts(&sandbox)[0]["since"].clone();
+    daemon.kill();
+    let daemon = goes_on(&sandbox);
+    assert!(inbox.got().is_empty(), "{:?}", inbox.occasions());
+    daemon.kill();
+    waits("3s");
+    let daemon = Daemon::watch(&sandbox);
+    until("it is told", || !inbox.got().is_empty());
+    daemon.kill();
+    let daemon = goes_on(&sandbox);
+    assert_eq!(inbox.of("raised").len(), 1, "{:?}", inbox.occasions());
+    // It went on with its wait and did not begin anew.
+    assert_eq!(inbox.of("raised")[0]["alerts"][0]["since"], since);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn killed_before_a_receiver_could_be_reached_it_tells_it_after_the_start() {
     let redis = Loaded::start();
     redis.sick(true);

@@ -89,6 +89,100 @@ fn what_happens_at_once_is_one_message_and_what_explains_another_keeps_it_quiet(
     assert_eq!(daemon.stop(), Some(0));
 }
 
+/// The caches of each notice of an occasion.
+fn caches_of(inbox: &Inbox, occasion: &str) -> Vec<Vec<String>> {
+    let caches = |notice: serde_json::Value| {
+        let alerts = notice["alerts"].as_array().unwrap().iter();
+        alerts.map(|alert| alert["cache"].as_str().unwrap().to_owned()).collect()
+    };
+    inbox.of(occasion).into_iter().map(caches).collect()
+}
+
+#[test]
+fn what_is_raised_in_the_same_moments_is_one_message_and_whoever_looks_into_it_does_not_wait() {
+    let servers = [Loaded::start(), Loaded::start(), Loaded::start()];
+    let inbox = Inbox::new();
+    let sandbox = GoSandbox::new();
+    let all: String = ["a", "b", "c"].iter().zip(&servers).map(|(n, s)| redis(n, s)).collect();
+    // It waits until the settings say that it waited for long enough.
+    let waits = |wait: &str| {
+        let wait = alert(&format!("critical-below = 1\ngroup-wait = \"{wait}\""));
+        settings(&sandbox, &(wait + &all + &hook(&inbox)));
+    };
+    waits("1h");
+    let daemon = Daemon::watch(&sandbox);
+    until("it watches", || said(&sandbox).contains(" watches"));
+    servers[0].sick(true);
+    servers[2].sick(true);
+    until("two fire", || firing(&sandbox) == 2);
+    until("it is looked into", || events_of(&sandbox, "respond").len() == 2);
+    // One is well again before anybody was told of it.
+    servers[2].sick(false);
+    servers[1].sick(true);
+    until("the third one fires", || alerts(&sandbox).iter().any(|one| one["cache"] == "redis:b"));
+    until("one is over", || alerts(&sandbox).iter().all(|one| one["cache"] != "redis:c"));
+    assert!(inbox.got().is_empty(), "{:?}", inbox.occasions());
+    waits("2s");
+    until("it is told", || !inbox.got().is_empty());
+    assert_eq!(caches_of(&inbox, "raised"), [["redis:a", "redis:b"]]);
+    servers[0].sick(false);
+    until("it is over", || caches_of(&inbox, "cleared") == [["redis:a"]]);
+    assert_eq!(inbox.occasions(), ["raised", "cleared"]);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_disk_with_less_free_than_is_wished_is_told_of_by_its_mount_point() {
+    let inbox = Inbox::new();
+    let sandbox = GoSandbox::new();
+    fake_gocache(&sandbox.gocache(), 40);
+    // More than any disk has.
+    let below = |free: &str| alert("") + &format!("[watch]\nfree-below = {free}\n") + &hook(&inbox);
+    settings(&sandbox, &below("\"9000TB\""));
+    let status = larder(&sandbox, &["status", "--json"]).ends(0).out.clone();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let mount = status["disks"][0]["mount"].as_str().unwrap().to_owned();
+    let daemon = Daemon::watch(&sandbox);
+    let about = |notice: &serde_json::Value| notice["alerts"][0]["name"] == "DiskFillsUp";
+    let raised =
+        wait_for("it is raised", || inbox.of("raised").into_iter().find(|notice| about(notice)));
+    let told = &raised["alerts"][0];
+    assert_eq!(told["cache"], format!("disk:{mount}"));
+    assert_eq!(
+        (&told["severity"], &told["command"]),
+        (&"critical".into(), &"larder prune -n".into())
+    );
+    let reason = told["reasons"][0]["text"].as_str().unwrap();
+    assert!(reason.starts_with(&format!("{mount} has ")), "{reason}");
+    assert!(reason.contains(" free, less than 9.0 PB, and build"), "{reason}");
+    assert!(larder(&sandbox, &["alerts"]).out.contains(&format!("disk:{mount}")));
+    settings(&sandbox, &below("\"off\""));
+    until("it is over", || inbox.of("cleared").iter().any(about));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn what_is_critical_waits_for_nobody_nor_does_a_single_run() {
+    let server = Loaded::start();
+    server.sick(true);
+    let inbox = Inbox::new();
+    let sandbox = GoSandbox::new();
+    let rest = redis("a", &server) + &hook(&inbox);
+    settings(&sandbox, &(alert("group-wait = \"1h\"") + &rest));
+    let daemon = Daemon::watch(&sandbox);
+    until("it is told", || inbox.of("raised").len() == 1);
+    assert_eq!(inbox.of("raised")[0]["alerts"][0]["severity"], "critical");
+    assert_eq!(daemon.stop(), Some(0));
+    let sandbox = GoSandbox::new();
+    let warns = "critical-below = 1\ngroup-wait = \"1h\"";
+    settings(&sandbox, &(alert(warns) + &rest));
+    until("a single run tells it", || {
+        larder(&sandbox, &["watch", "--once"]).ends(0);
+        inbox.of("raised").len() == 2
+    });
+    assert_eq!(inbox.of("raised")[1]["alerts"][0]["severity"], "warning");
+}
+
 #[test]
 fn between_the_two_levels_it_neither_begins_nor_ends() {
     let server = Loaded::start();

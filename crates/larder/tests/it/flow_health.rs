@@ -109,7 +109,7 @@ fn growth_above_the_threshold_is_told_and_below_it_is_only_written_down() {
     settings(
         &sandbox,
         &format!(
-            "[schedule]\nsample = \"1s\"\n[alert]\nfor = \"1s\"\ngrowth = \"1GB\"\n\
+            "[schedule]\nsample = \"1s\"\n[alert]\nfor = \"1s\"\ngroup-wait = \"0s\"\ngrowth = \"1GB\"\n\
              raise-below = 1\nclear-above = 2\n\
              [notify.hook]\nkind = \"webhook\"\nurl = \"{}\"\n",
             inbox.url()

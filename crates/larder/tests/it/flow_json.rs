@@ -1,8 +1,9 @@
 //! Every document against its published schema, and the figures of one screen against those of
 //! the others.
 
-use std::fs;
-use std::time::Duration;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use larder_testkit::{GoSandbox, fake_gocache, fake_gomodcache, fake_projects};
 use serde_json::Value;
@@ -79,6 +80,46 @@ fn every_document_keeps_its_schema_and_the_figures_agree() {
     let after = document(&sandbox, "status/1", 0, &["status"]);
     assert_eq!(number(&after["total"], "reclaimable_bytes"), 0, "a second prune would free more");
     larder(&sandbox, &["prune"]).ends(0);
+}
+
+/// Whatever a cache's last use is, each screen has the same: a module cache in which everything is
+/// old but one `.mod` that somebody's version selection has just fetched, with no content beside it.
+#[test]
+fn the_last_use_of_a_cache_is_the_same_wherever_it_is_told() {
+    let sandbox = messy();
+    let alone = "gopath/pkg/mod/cache/download/example.test/alone/@v/v1.1.0.mod";
+    let alone = sandbox.write(alone, "module example.test/alone\n");
+    let used = |path: &Path, ago: Duration| {
+        let at = SystemTime::now() - ago;
+        let times = fs::FileTimes::new().set_accessed(at).set_modified(at);
+        File::open(path).unwrap().set_times(times).unwrap();
+    };
+    let all = ending(&sandbox.gomodcache(), "");
+    all.iter().filter(|path| !path.is_symlink()).for_each(|p| used(p, Duration::from_hours(60)));
+    used(&alone, Duration::from_hours(1));
+
+    let status = document(&sandbox, "status/1", 0, &["status"]);
+    let last = |cache: &str| {
+        let row = rows(&status, "caches").find(|row| row["cache"] == cache).unwrap();
+        row["last_used"].as_str().map(str::to_owned)
+    };
+    let hours = Duration::from_secs(3500)..Duration::from_secs(3700);
+    let at: jiff::Timestamp = last("mod").unwrap().parse().unwrap();
+    let ago = SystemTime::now().duration_since(SystemTime::from(at)).unwrap();
+    assert!(hours.contains(&ago), "{ago:?}");
+    for (cache, ways) in [
+        ("mod", &["kind", "module", "version"][..]),
+        ("toolchain", &["kind", "version"]),
+        ("vcs", &["kind", "repository"]),
+        ("build", &["kind"]),
+        ("fuzz", &["kind", "package"]),
+    ] {
+        for by in ways {
+            let du = document(&sandbox, "du/1", 0, &["du", cache, "--by", by, "--top", "1000"]);
+            let told = rows(&du, "rows").filter_map(|row| row["last_used"].as_str()).max();
+            assert_eq!(told.map(str::to_owned), last(cache), "{cache} by {by}: {du:#}");
+        }
+    }
 }
 
 fn rows<'a>(document: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {

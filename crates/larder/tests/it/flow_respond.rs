@@ -1,6 +1,9 @@
 //! The answer to a sick Redis: its slow log is read, who blocks it is limited and gets its rights
 //! back in time, whatever happens to larder meanwhile; otherwise its keys are analysed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use larder_history::{Metric, Range, Reader, Series as _, Source};
@@ -243,6 +246,92 @@ fn where_nothing_blocks_it_the_distribution_of_its_keys_is_attached() {
     let range = Range { since: raised, until: larder_fs::now(), most: 1000 };
     let rates = reader.series(&Source::here("redis:s"), Metric::HitRate, range).unwrap();
     assert!(rates.len() >= 3 && rates.iter().all(|rate| rate.value < 0.2), "{rates:?}");
+}
+
+/// Writes more than fits, for as long as it lives.
+struct Writes {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writes {
+    fn to(redis: &Loaded) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (own, mut client) = (Arc::clone(&stop), redis.client());
+        let value = "x".repeat(1000);
+        let thread = std::thread::spawn(move || {
+            let mut number = 0;
+            while !own.load(Ordering::Relaxed) {
+                let keys: Vec<String> =
+                    (number..number + 500).map(|n| format!("session:{n}")).collect();
+                let sets: Vec<Vec<&str>> =
+                    keys.iter().map(|key| vec!["SET", key, &value]).collect();
+                client.ask_all(&sets);
+                number += 500;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Writes {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[test]
+fn where_keys_have_to_go_it_is_told_which_and_what_makes_room() {
+    let full = ["--maxmemory", "8mb", "--maxmemory-policy", "allkeys-lru"];
+    let redis = Loaded::of(RedisServer::with(&full));
+    let inbox = Inbox::new();
+    let sandbox = GoSandbox::new();
+    settings(&sandbox, &watched(&redis, &inbox, "cool-down = \"1s\""));
+    let writes = Writes::to(&redis);
+    redis.sick(true);
+    let daemon = Daemon::watch(&sandbox);
+    let event = wait_for("it is found out", || events_of(&sandbox, "evictions").pop());
+    let data = &event["data"];
+    let number = |name: &str| data[name].as_str().unwrap().parse::<u64>().unwrap();
+    assert!(number("evicted_keys") > 100 && number("over_seconds") < 600, "{event:#}");
+    assert_eq!((number("max_bytes"), &data["policy"]), (8 << 20, &"allkeys-lru".into()));
+    assert!(number("used_bytes") > 6 << 20 && number("prefix_bytes") > 3 << 20, "{event:#}");
+    assert_eq!(data["prefix"], "session:{n}");
+    assert!(event["message"].as_str().unwrap().starts_with("memory is full: "), "{event:#}");
+    // It belongs to the answer to this alert.
+    let trace = |kind: &str| events_of(&sandbox, kind).first().unwrap()["trace_id"].clone();
+    assert_eq!(event["trace_id"], trace("respond"));
+    let told = wait_for("everybody is told", || {
+        let told = inbox.got().into_iter().map(|got| got.body);
+        told.into_iter().find(|body| body["alerts"][0]["details"][0].is_string())
+    });
+    let details: Vec<&str> = told["alerts"][0]["details"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| d.as_str().unwrap())
+        .collect();
+    let evicted = details[0];
+    assert!(evicted.contains(" keys were evicted in ") && evicted.contains(" by allkeys-lru, "));
+    assert!(details[1].starts_with("session:{n} holds most: "), "{details:#?}");
+    let port = redis.server.port();
+    assert_eq!(
+        details[2..5],
+        [
+            "makes room: larder expire redis:s --match 'session:*' --ttl 24h --jitter 10% \
+             --only-persistent",
+            "makes room: larder clean redis:s --match 'session:*' -n",
+            &format!("makes room: redis-cli -h 127.0.0.1 -p {port} CONFIG SET maxmemory 12mb"),
+        ]
+    );
+    assert_eq!(data["command1"], "larder clean redis:s --match 'session:*' -n");
+    // By itself it changed nothing of it, and what it names can be typed.
+    drop(writes);
+    larder(&sandbox, &["clean", "redis:s", "--match", "session:*", "-n"]).ends(0);
+    assert!(redis.client().ask(&["DBSIZE"]).number() > 1000);
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]

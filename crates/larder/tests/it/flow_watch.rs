@@ -190,7 +190,8 @@ fn little_room_on_the_disk_and_a_missed_run_are_triggers() {
 fn a_program_that_deployed_asks_by_name_with_a_daemon_and_without() {
     let sandbox = equally_old(40);
     settings(&sandbox, "[build]\nmax-age = \"1d\"\n");
-    for bad in ["", "not a name", "../up", "a/b"] {
+    let long = "x".repeat(65);
+    for bad in ["", "not a name", "../up", "a/b", "line\nbreak", "schedule", &long] {
         let refused = larder(&sandbox, &["watch", "--once", "--trigger", bad]);
         assert!(refused.ends(2).err.contains("--trigger"), "{refused:?}");
     }
@@ -202,7 +203,7 @@ fn a_program_that_deployed_asks_by_name_with_a_daemon_and_without() {
     assert_eq!(entries(&sandbox), 0);
 
     let daemon = Daemon::serve(&sandbox);
-    for (nth, name) in ["deployed", "by-http"].into_iter().enumerate() {
+    for (nth, name) in ["deployed-v1.2", "by-http.2"].into_iter().enumerate() {
         fake_gocache(&sandbox.gocache(), 40);
         ending(&sandbox.gocache(), "-a").iter().for_each(|file| age(file, 5 * DAY));
         ending(&sandbox.gocache(), "-d").iter().for_each(|file| age(file, 5 * DAY));
@@ -214,6 +215,8 @@ fn a_program_that_deployed_asks_by_name_with_a_daemon_and_without() {
             assert_eq!(asked.status, 202, "{asked:#?}");
             let bad = post(&daemon.address(), "/api/v1/runs/not%20a%20name");
             assert_eq!(bad.status, 400, "{bad:#?}");
+            let own = post(&daemon.address(), "/api/v1/runs/low-disk");
+            assert_eq!(own.status, 400, "{own:#?}");
         }
         let triggered = daemon.nth_event("triggered", nth);
         assert_eq!(triggered["labels"]["trigger"], name, "{triggered:#}");

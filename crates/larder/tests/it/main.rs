@@ -72,6 +72,7 @@ mod flow_systemd;
 mod flow_throttle;
 mod flow_trash;
 mod flow_trend;
+mod flow_unusual;
 mod flow_verify;
 #[cfg(unix)]
 mod flow_verify_mod;
