@@ -47,11 +47,14 @@ impl UndoStore {
     fn questions(&self, keys: &[Vec<u8>], exact: bool) -> Pipeline {
         let mut pipe = Pipeline::with_capacity(keys.len() * 3 + 1);
         pipe.cmd("TIME");
+        // What counts from now is asked at once: to DUMP what is large takes a while.
+        for key in keys {
+            pipe.cmd(if exact { "PEXPIRETIME" } else { "PTTL" }).arg(key);
+        }
         for key in keys {
             // The idle time comes first: DUMP is a use.
             pipe.cmd("OBJECT").arg(if self.frequency { "FREQ" } else { "IDLETIME" }).arg(key);
             pipe.cmd("DUMP").arg(key);
-            pipe.cmd(if exact { "PEXPIRETIME" } else { "PTTL" }).arg(key);
         }
         pipe
     }
@@ -62,17 +65,20 @@ impl UndoStore {
         let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
         let now: (u64, u64) = link.read(next()?, "TIME")?;
         let now = now.0 * 1000 + now.1 / 1000;
-        let mut records = Vec::with_capacity(keys.len());
-        for key in keys {
-            let used = next().ok().as_ref().and_then(integer).and_then(|n| u64::try_from(n).ok());
-            let dump = next()?;
-            let expiry = match next() {
+        let mut ends = Vec::with_capacity(keys.len());
+        for _ in keys {
+            ends.push(match next() {
                 Err(RedisError::Unknown { .. }) if exact => {
                     self.exact.store(false, Ordering::Relaxed);
                     return self.read(link, keys);
                 }
                 answer => integer(&answer?).and_then(|ms| u64::try_from(ms).ok()),
-            };
+            });
+        }
+        let mut records = Vec::with_capacity(keys.len());
+        for (key, expiry) in keys.iter().zip(ends) {
+            let used = next().ok().as_ref().and_then(integer).and_then(|n| u64::try_from(n).ok());
+            let dump = next()?;
             records.push(match dump {
                 Value::BulkString(dump) => Some(Record {
                     key: key.clone(),

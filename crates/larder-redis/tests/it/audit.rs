@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use larder_core::size::Units;
 use larder_redis::{Audit, AuditOptions, Deployment, Endpoint, Finding, Limits, Secret, audit};
-use larder_testkit::{Answer, RedisClient, RedisServer};
+use larder_testkit::{Answer, RedisClient, RedisProgram, RedisServer};
 
 use crate::endpoint;
 
@@ -87,8 +87,20 @@ const WELL: [&str; 24] = [
     "hunter2",
 ];
 
+/// The same of a server before 7.0, where clients are limited one by one.
+const WELL_BEFORE: [&str; 5] = ["--client-output-buffer-limit", "normal", "256mb", "64mb", "60"];
+
+fn well_with(more: &[&str]) -> RedisServer {
+    let before = if modern() { &[][..] } else { &WELL_BEFORE };
+    RedisServer::with(&[&WELL[..], before, more].concat())
+}
+
+fn modern() -> bool {
+    RedisProgram::here().knows((7, 0))
+}
+
 fn well(more: &[&str]) -> (RedisServer, RedisClient, Endpoint) {
-    let server = RedisServer::with(&[&WELL[..], more].concat());
+    let server = well_with(more);
     let mut client = server.client();
     assert_eq!(client.ask(&["AUTH", "hunter2"]).text(), "OK");
     let mut place = endpoint(&server);
@@ -101,7 +113,8 @@ fn what_keys_say_about_trouble_is_found() {
     let (_server, mut client, place) = well(&[]);
     many(&mut client, 2000, |n| words(&format!("SET temp:{n} value")));
     many(&mut client, 2000, |n| words(&format!("SET user:{n}:cart value EX {}", 1000 + n * 7)));
-    many(&mut client, 2000, |n| words(&format!("SET storm:{n} value EXAT 4000000000")));
+    many(&mut client, 2000, |n| words(&format!("SET storm:{n} value")));
+    many(&mut client, 2000, |n| words(&format!("EXPIREAT storm:{n} 4000000000")));
     client.ask(&["SETRANGE", "big:string", "20000000", "x"]);
     many(&mut client, 12, |n| words(&format!("SETRANGE page:{n} 900000 x")));
     many(&mut client, 12, |n| words(&format!("EXPIRE page:{n} {}", 5000 + n * 11)));
@@ -164,6 +177,11 @@ fn what_keys_say_about_trouble_is_found() {
 
 #[test]
 fn what_settings_say_about_trouble_is_found_and_its_remedy_mends_it() {
+    let no_limits = if modern() {
+        &["--maxmemory-clients", "0"][..]
+    } else {
+        &["--client-output-buffer-limit", "normal", "0", "0", "0"]
+    };
     let planted = [
         ("no-memory-limit", &["--maxmemory", "0", "--maxmemory-policy", "noeviction"][..]),
         ("cache-without-eviction", &["--maxmemory", "2mb", "--maxmemory-policy", "noeviction"]),
@@ -173,12 +191,12 @@ fn what_settings_say_about_trouble_is_found_and_its_remedy_mends_it() {
         ("slowlog-blind", &["--slowlog-log-slower-than", "500000"]),
         ("slowlog-short", &["--slowlog-max-len", "10"]),
         ("latency-monitor-off", &["--latency-monitor-threshold", "0"]),
-        ("no-client-limits", &["--maxmemory-clients", "0"]),
+        ("no-client-limits", no_limits),
         ("open-to-anybody", &["--requirepass", "", "--protected-mode", "no"]),
         ("default-user-without-password", &["--requirepass", ""]),
     ];
     for (id, options) in planted {
-        let server = RedisServer::with(&[&WELL[..], options].concat());
+        let server = well_with(options);
         let open = options.contains(&"--requirepass");
         let mut client = server.client();
         let mut place = endpoint(&server);
@@ -218,7 +236,8 @@ fn collections_just_over_the_packed_encoding_are_found() {
         let Answer::List(pair) = client.ask(&["CONFIG", "GET", name]) else { panic!() };
         pair[1].text()
     };
-    let entries: u32 = limit(&mut client, "hash-max-listpack-entries").parse().unwrap();
+    let name = if modern() { "hash-max-listpack-entries" } else { "hash-max-ziplist-entries" };
+    let entries: u32 = limit(&mut client, name).parse().unwrap();
     for key in 0..20 {
         many(&mut client, entries + 30, |n| words(&format!("HSET profile:{key} field:{n} value")));
         many(&mut client, 600, |n| words(&format!("SADD ids:{key} {}", n * 1_000)));
@@ -239,7 +258,7 @@ fn collections_just_over_the_packed_encoding_are_found() {
     subjects.sort_unstable();
     assert_eq!(subjects, ["ids:{n}", "profile:{n}", "rank:{n}"]);
     let profile = audit.findings.iter().find(|f| f.subject == "profile:{n}").unwrap();
-    assert!(profile.evidence.contains("hash-max-listpack-entries"), "{}", profile.evidence);
+    assert!(profile.evidence.contains(name), "{}", profile.evidence);
     assert_eq!(profile.keys, Some(20));
     // What packing would save is what it does save.
     let bytes = |client: &mut RedisClient| -> i64 {
