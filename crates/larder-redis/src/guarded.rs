@@ -65,8 +65,8 @@ pub(crate) trait Guarded {
 
 /// Keys of one transaction where they may lie anywhere.
 const TOGETHER: usize = 256;
-/// How often keys are tried that somebody changes.
-const TRIES: u32 = 3;
+/// How often keys are tried that somebody changes, together and in the end each alone.
+const TRIES: [u32; 2] = [3, 10];
 
 /// Does `what` with these keys; `cluster` where each lies in a slot of its own.
 pub(crate) fn guarded(
@@ -96,7 +96,7 @@ fn some_of_them(
     undo: Option<&dyn Undo>,
     did: &mut Did,
 ) -> Result<(), UndoFailed> {
-    for _ in 0..TRIES {
+    for _ in 0..TRIES[usize::from(keys.len() == 1)] {
         let mut watch = redis::cmd("WATCH");
         for key in keys {
             watch.arg(key);

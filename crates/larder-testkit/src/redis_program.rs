@@ -23,7 +23,7 @@ pub struct RedisProgram {
     /// Where it is, or its name on PATH.
     pub path: PathBuf,
     /// `Redis` or `Valkey`.
-    pub name: String,
+    pub name: &'static str,
     /// Its own version, major and minor.
     pub version: (u32, u32),
 }
@@ -67,10 +67,11 @@ impl RedisProgram {
             panic!("{} does not run (scripts/test installs redis-server): {error}", path.display())
         });
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        // "Redis server v=7.0.15 sha=…", and before 7.2 of Valkey, which is the first, too.
-        let (name, rest) = said.split_once(" server v=").expect("name and version");
+        // "Redis server v=7.0.15 sha=…"; a Valkey 7.2 leaves its name away.
+        let (name, rest) = said.split_once("erver v=").expect("a version");
+        let name = if name.starts_with("Redis") { "Redis" } else { "Valkey" };
         let mut parts = rest.split(['.', ' ']);
         let mut next = || parts.next().and_then(|part| part.parse().ok()).expect("a number");
-        Self { path, name: name.to_owned(), version: (next(), next()) }
+        Self { path, name, version: (next(), next()) }
     }
 }

@@ -99,6 +99,11 @@ fn modern() -> bool {
     RedisProgram::here().knows((7, 0))
 }
 
+/// Whether the server knows what its allocator holds; a build with the system's does not.
+fn has_jemalloc(client: &mut RedisClient) -> bool {
+    client.ask(&["INFO", "memory"]).text().contains("mem_allocator:jemalloc")
+}
+
 fn well(more: &[&str]) -> (RedisServer, RedisClient, Endpoint) {
     let server = well_with(more);
     let mut client = server.client();
@@ -125,9 +130,9 @@ fn what_keys_say_about_trouble_is_found() {
         });
         client.ask(&["EXPIRE", &format!("feed:{n}"), &(6000 + n * 13).to_string()]);
     }
-    client.ask(&["SETRANGE", "old:dump", "9000000", "x"]);
+    client.ask(&["SETRANGE", "old:dump", "10000000", "x"]);
     aged(&mut client, "old:dump", "IDLETIME", "900000");
-    client.ask(&["SETRANGE", "dusty:dump", "9000000", "x"]);
+    client.ask(&["SETRANGE", "dusty:dump", "10000000", "x"]);
     aged(&mut client, "dusty:dump", "IDLETIME", "80000");
     let audit = look(&place);
     let found = [
@@ -274,7 +279,9 @@ fn collections_just_over_the_packed_encoding_are_found() {
     assert_eq!(client.ask(&["DEBUG", "RELOAD"]).text(), "OK");
     let saved = u64::try_from(before - bytes(&mut client)).unwrap();
     let told = profile.bytes.unwrap();
-    assert!(told.abs_diff(saved) * 10 < saved, "told {told}, saved {saved}");
+    // Other allocators than jemalloc round otherwise.
+    let share = if has_jemalloc(&mut client) { 10 } else { 4 };
+    assert!(told.abs_diff(saved) * share < saved, "told {told}, saved {saved}");
     assert_eq!(ids(&look(&place)), [] as [&str; 0]);
 }
 
@@ -379,6 +386,10 @@ fn fragmented_memory_is_found_and_its_remedy_runs() {
         vec![keep.to_owned(), format!("k:{n}")]
     });
     let audit = look(&place);
+    if !has_jemalloc(&mut client) {
+        assert_eq!(audit.findings, [], "what is not known is not found");
+        return;
+    }
     assert_eq!(ids(&audit), ["fragmented"], "{:#?}", audit.findings);
     let remedy = &of(&audit, "fragmented").remedy;
     run(&format!("export REDISCLI_AUTH=hunter2; {remedy}"));

@@ -48,13 +48,22 @@ fn user(server: &RedisServer, name: &str, rules: &[&str]) {
     assert_eq!(answer, "OK", "{rules:?}");
 }
 
-/// What the server can have of these rules: those of 7.0 are selectors, keys that may only be read
-/// or written, and a part of a command that is taken away.
+/// What the server can have of these rules: channels came with 6.2, as did a part of a command on
+/// top of the whole; selectors, keys that may only be read or written, and a part of a command
+/// that is taken away with 7.0.
 fn understood<'a>(rules: &[&'a str]) -> Vec<&'a str> {
-    let new =
-        |rule: &str| rule.starts_with(['(', '%']) || (rule.starts_with('-') && rule.contains('|'));
-    let modern = RedisProgram::here().knows((7, 0));
-    rules.iter().copied().filter(|rule| modern || !new(rule)).collect()
+    let known = |rule: &&str| {
+        let since = match rule.as_bytes() {
+            [b'(' | b'%', ..] => (7, 0),
+            [b'-', ..] if rule.contains('|') => (7, 0),
+            [b'+', ..] if rule.contains('|') => (6, 2),
+            [b'&', ..] => (6, 2),
+            _ if ["resetchannels", "skip-sanitize-payload"].contains(rule) => (6, 2),
+            _ => (6, 0),
+        };
+        RedisProgram::here().knows(since)
+    };
+    rules.iter().copied().filter(known).collect()
 }
 
 fn login(server: &RedisServer, user: &str) -> RedisClient {
