@@ -82,16 +82,28 @@ impl UndoStore {
             records.push(match dump {
                 Value::BulkString(dump) => Some(Record {
                     key: key.clone(),
+                    idle: used.filter(|_| !self.frequency && !may_be_shared(&dump)),
+                    frequency: used.filter(|_| self.frequency && !may_be_shared(&dump)),
                     dump,
                     expires_at: expiry.map(|ms| if exact { ms } else { now + ms }),
-                    idle: used.filter(|_| !self.frequency),
-                    frequency: used.filter(|_| self.frequency),
                 }),
                 _ => None,
             });
         }
         Ok(records)
     }
+}
+
+/// Whether this is a string that is a whole number below 10,000: that may be one value for all keys
+/// that hold it, whose use is that of none of them
+/// (<https://github.com/redis/redis/blob/7.0/src/rdb.h>).
+fn may_be_shared(dump: &[u8]) -> bool {
+    let number = match dump {
+        [0, 0xC0, small, ..] => i16::from(i8::from_le_bytes([*small])),
+        [0, 0xC1, low, high, ..] => i16::from_le_bytes([*low, *high]),
+        _ => return false,
+    };
+    (0..10_000).contains(&number)
 }
 
 impl Record {
@@ -138,4 +150,25 @@ fn unwritable(error: &std::io::Error) -> UndoFailed {
     UndoFailed::File(format!(
         "the undo file cannot be written, so nothing more is changed: {error}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_whole_numbers_may_be_shared() {
+        // As DUMP of Redis 7.0 begins for 0, 42, 200, 9999; 10000, -1, 70000, "x" and a list.
+        let shared: [&[u8]; 4] =
+            [b"\x00\xC0\x00", b"\x00\xC0\x2A", b"\x00\xC1\xC8\x00", b"\x00\xC1\x0F\x27"];
+        let own: [&[u8]; 5] = [
+            b"\x00\xC1\x10\x27",
+            b"\x00\xC0\xFF",
+            b"\x00\xC2\x70\x11\x01\x00",
+            b"\x00\x01x",
+            b"\x12\xC0\x2A",
+        ];
+        assert!(shared.into_iter().all(may_be_shared));
+        assert!(!own.into_iter().any(may_be_shared));
+    }
 }
