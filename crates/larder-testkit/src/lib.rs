@@ -36,7 +36,7 @@ pub use corpus::replay;
 pub use gomod::{dir_hash, escape, h1, mod_hash};
 pub use proxy::{FileProxy, ModuleMaker};
 pub use real::{REAL_MODULES, RealModules, module_source, real_modules};
-pub use redis::{Answer, RedisClient, RedisCluster, RedisServer, free_port};
+pub use redis::{Answer, Keys, RedisClient, RedisCluster, RedisServer, free_port};
 pub use redis_program::RedisProgram;
 pub use redis_sentinel::RedisSentinel;
 pub use redis_tls::{Certificates, tls_server};

@@ -270,6 +270,9 @@ impl Answer {
     }
 }
 
+/// Keys, each with its `DUMP` and when it ends, in milliseconds since 1970.
+pub type Keys = BTreeMap<Vec<u8>, (Vec<u8>, i64)>;
+
 /// A client of a test's own: it shares nothing with what is tested.
 #[derive(Debug)]
 pub struct RedisClient {
@@ -307,8 +310,18 @@ impl RedisClient {
         answers
     }
 
+    /// Whether these are all keys of the database that is selected, as they were.
+    pub fn holds(&mut self, keys: &Keys) -> bool {
+        let slack = RedisProgram::here().slack();
+        let now = self.keyspace();
+        let same = |(key, (dump, end)): (&Vec<u8>, &(Vec<u8>, i64))| {
+            keys.get(key).is_some_and(|was| was.0 == *dump && was.1.abs_diff(*end) <= slack)
+        };
+        now.len() == keys.len() && now.iter().all(same)
+    }
+
     /// Every key of the database that is selected: its `DUMP` and when it ends.
-    pub fn keyspace(&mut self) -> BTreeMap<Vec<u8>, (Vec<u8>, i64)> {
+    pub fn keyspace(&mut self) -> Keys {
         let keys = self.ask(&["KEYS", "*"]).list();
         let dumps: Vec<Vec<Vec<u8>>> =
             keys.iter().map(|key| vec![b"DUMP".to_vec(), key.clone()]).collect();

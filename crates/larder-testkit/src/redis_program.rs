@@ -45,6 +45,30 @@ impl RedisProgram {
         redis >= version
     }
 
+    /// What it can have of these rules of an ACL user: channels came with 6.2, as did a part of a
+    /// command on top of the whole; selectors, keys that may only be read or written, and a part of
+    /// a command that is taken away with 7.0.
+    pub fn understood<'a>(&self, rules: &[&'a str]) -> Vec<&'a str> {
+        let known = |rule: &&str| {
+            let since = match rule.as_bytes() {
+                [b'(' | b'%', ..] => (7, 0),
+                [b'-', ..] if rule.contains('|') => (7, 0),
+                [b'+', ..] if rule.contains('|') => (6, 2),
+                [b'&', ..] => (6, 2),
+                _ if ["resetchannels", "skip-sanitize-payload"].contains(rule) => (6, 2),
+                _ => (6, 0),
+            };
+            self.knows(since)
+        };
+        rules.iter().copied().filter(known).collect()
+    }
+
+    /// How far off a restored end of a key may be, in milliseconds: before 7.0 no server tells
+    /// exactly when a key ends.
+    pub fn slack(&self) -> u64 {
+        if self.knows((7, 0)) { 0 } else { 20 }
+    }
+
     /// Options of a command line as this program takes them: what it does not know yet is left
     /// away, or goes by its earlier name.
     pub(crate) fn fitting(&self, options: &[String]) -> Vec<String> {

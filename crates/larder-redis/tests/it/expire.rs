@@ -69,9 +69,9 @@ fn modern() -> bool {
 
 /// Whether every key ends when it did; before 7.0 some milliseconds are lost.
 fn same_ends(now: &BTreeMap<Vec<u8>, i64>, before: &BTreeMap<Vec<u8>, i64>) -> bool {
-    let slack = if modern() { 0 } else { 20 };
+    let slack = RedisProgram::here().slack();
     let same =
-        |(key, end): (_, &i64)| before.get(key).is_some_and(|was| (was - end).abs() <= slack);
+        |(key, end): (_, &i64)| before.get(key).is_some_and(|was| was.abs_diff(*end) <= slack);
     now.len() == before.len() && now.iter().all(same)
 }
 
@@ -243,9 +243,9 @@ fn what_somebody_changes_meanwhile_is_kept_as_it_was_last() {
     let restored = restore_keys(&found, &mut reader, false, &|| false).unwrap();
     assert!(restored.complete() && restored.restored == 1000, "{restored:?}");
     for (n, last) in last.into_iter().enumerate() {
-        let slack = if modern() { 0 } else { 20 };
+        let slack = RedisProgram::here().slack();
         let end = client.end(&format!("temp:{n}"));
-        assert!((end - last).abs() <= slack, "temp:{n} ends {end}, not {last}");
+        assert!(end.abs_diff(last) <= slack, "temp:{n} ends {end}, not {last}");
     }
 }
 

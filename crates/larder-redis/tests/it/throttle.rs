@@ -48,24 +48,6 @@ fn user(server: &RedisServer, name: &str, rules: &[&str]) {
     assert_eq!(answer, "OK", "{rules:?}");
 }
 
-/// What the server can have of these rules: channels came with 6.2, as did a part of a command on
-/// top of the whole; selectors, keys that may only be read or written, and a part of a command
-/// that is taken away with 7.0.
-fn understood<'a>(rules: &[&'a str]) -> Vec<&'a str> {
-    let known = |rule: &&str| {
-        let since = match rule.as_bytes() {
-            [b'(' | b'%', ..] => (7, 0),
-            [b'-', ..] if rule.contains('|') => (7, 0),
-            [b'+', ..] if rule.contains('|') => (6, 2),
-            [b'&', ..] => (6, 2),
-            _ if ["resetchannels", "skip-sanitize-payload"].contains(rule) => (6, 2),
-            _ => (6, 0),
-        };
-        RedisProgram::here().knows(since)
-    };
-    rules.iter().copied().filter(known).collect()
-}
-
 fn login(server: &RedisServer, user: &str) -> RedisClient {
     let mut client = server.client();
     assert_eq!(client.ask(&["AUTH", user, "hunter2"]).text(), "OK");
@@ -122,7 +104,7 @@ fn a_limit_hits_live_connections_and_is_lifted_to_exactly_what_was() {
     ];
     for (at, rules) in all.iter().enumerate() {
         let name = format!("u{at}");
-        user(&server, &name, &understood(rules));
+        user(&server, &name, &RedisProgram::here().understood(rules));
         // What a description loses is lost once, before anything is compared.
         let before = acl(&server);
         for deny in [costly(), Deny::Named(vec!["@read".into(), "ping".into()]), Deny::Everything] {
@@ -192,7 +174,7 @@ fn whatever_the_rules_are_they_come_back_exactly() {
     ]);
     let made = runner.run(&(any_rules(), deny), |(rules, deny)| {
         let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-        let rules = understood(&rules);
+        let rules = RedisProgram::here().understood(&rules);
         user(&server, "u", &[&["reset", "on", ">hunter2", "~*"][..], &rules].concat());
         let before = acl(&server);
         let nodes = limited(&server, &wanted("u", deny), &[]);

@@ -28,6 +28,7 @@ fn server() -> RedisServer {
 
 fn add_user(server: &RedisServer) {
     let rules = ["on", ">hunter2", "~*", "&*", "+@all", "-debug", "(%R~ro:* +@read)"];
+    let rules = RedisProgram::here().understood(&rules);
     let words = [&["ACL", "SETUSER", "batch"][..], &rules].concat();
     assert_eq!(server.client().ask(&words).text(), "OK");
 }
