@@ -1,7 +1,8 @@
 //! Looking closely at a key of the sample: when it ends, when it was used, how it is stored.
 //!
 //! Three questions a key, which leave its idle time alone but count as hits: `OBJECT ENCODING`
-//! tells the type too, for all but a few encodings that need a fourth.
+//! tells the type too, for all but a few encodings that need a fourth. So does a whole number,
+//! which may be one value for many keys: then its use is that of none of them.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use redis::{Pipeline, Value};
 use crate::deployment::Missing;
 use crate::error::RedisError;
 use crate::link::Link;
-use crate::select::{Caused, integer};
+use crate::select::{Caused, integer, is_shared};
 
 /// What was seen of a key.
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ impl Denials {
     }
 }
 
-/// Looks at keys whose size is known, in two round trips at most. Those that are gone are left
+/// Looks at keys whose size is known, in three round trips at most. Those that are gone are left
 /// out.
 pub(crate) fn look(
     link: &mut Link,
@@ -107,7 +108,35 @@ pub(crate) fn look(
         });
     }
     types(link, &mut close, caused, denials)?;
+    shared(link, &mut close, caused, denials)?;
     Ok(close)
+}
+
+/// Takes the use away of what is not a key's own.
+fn shared(
+    link: &mut Link,
+    close: &mut [Close],
+    caused: &mut Caused,
+    denials: &mut Denials,
+) -> Result<(), RedisError> {
+    let told = |key: &&mut Close| key.idle.is_some() || key.frequency.is_some();
+    let open: Vec<_> = close.iter_mut().filter(|key| key.encoding == "int").filter(told).collect();
+    let mut pipe = Pipeline::with_capacity(open.len());
+    for key in &open {
+        pipe.cmd("OBJECT").arg("REFCOUNT").arg(&key.key);
+    }
+    for (key, answer) in open.into_iter().zip(link.ask_all(&pipe)?) {
+        let references = denials.sift("whether values are shared", answer)?;
+        match &references {
+            Some(Value::Nil) => caused.misses += 1,
+            Some(_) => caused.hits += 1,
+            None => {}
+        }
+        if references.as_ref().is_none_or(is_shared) {
+            (key.idle, key.frequency) = (None, None);
+        }
+    }
+    Ok(())
 }
 
 /// The type that only this encoding has; nothing for one that several have.

@@ -76,6 +76,9 @@ pub(crate) struct Packing {
     pub limits: BTreeMap<&'static str, Limit>,
 }
 
+/// Stands for sets of anything but numbers, which are packed since 7.2.
+const WORDS: &str = "set of words";
+
 /// The limits, by type, out of the server's settings.
 pub(crate) fn limits(settings: &BTreeMap<String, String>) -> BTreeMap<&'static str, Limit> {
     let find = |names: &[&str]| {
@@ -102,6 +105,9 @@ pub(crate) fn limits(settings: &BTreeMap<String, String>) -> BTreeMap<&'static s
     }
     if let Some(entries) = find(&["set-max-intset-entries"]) {
         limits.insert("set", Limit { entries, longest: None });
+    }
+    if let Some(entries) = find(&["set-max-listpack-entries"]) {
+        limits.insert(WORDS, Limit { entries, longest: find(&["set-max-listpack-value"]) });
     }
     limits
 }
@@ -130,6 +136,8 @@ impl Overs {
         }
         self.counted += 1;
         let Some(seen) = contents(link, key, limit, caused, denials)? else { return Ok(()) };
+        let words = (key.kind == "set" && !seen.numbers).then(|| packing.limits.get(WORDS));
+        let limit = words.flatten().unwrap_or(limit);
         if let Some((setting, set, figure)) = over(limit, &seen) {
             let of = OverOf {
                 server: packing.server.clone(),

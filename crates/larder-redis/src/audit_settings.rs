@@ -81,6 +81,16 @@ impl Settings {
         Finding::new(id, severity, (self.address.clone(), evidence.into()), remedy)
     }
 
+    /// Words that set all of these, each a name and a value: at once since 7.0, and before that
+    /// one after the other.
+    fn setting(&self, pairs: &[String]) -> String {
+        let between = match self.info.version() {
+            (7.., _) => " ".to_owned(),
+            _ => format!(" && {} CONFIG SET ", self.server),
+        };
+        format!("CONFIG SET {}", pairs.join(&between))
+    }
+
     fn show(&self, bytes: u64) -> String {
         self.units.show(bytes).to_string()
     }
@@ -121,12 +131,11 @@ fn memory(one: &Settings) -> Option<Finding> {
     let evidence = format!("maxmemory is 0: {} are used{machine}", one.show(used));
     // Twice of what is used, and a policy that makes a cache of it.
     let limit = (used * 2).div_ceil(LIMIT_STEP << 20).max(1) * LIMIT_STEP;
-    let mut set = format!("CONFIG SET maxmemory {limit}mb");
-    // Two settings at once since 7.0.
-    if one.info.version() >= (7, 0) && one.info.policy() == "noeviction" {
-        set.push_str(" maxmemory-policy allkeys-lru");
+    let mut set = vec![format!("maxmemory {limit}mb")];
+    if one.info.policy() == "noeviction" {
+        set.push("maxmemory-policy allkeys-lru".to_owned());
     }
-    Some(one.finding("no-memory-limit", Severity::Warning, evidence, &set))
+    Some(one.finding("no-memory-limit", Severity::Warning, evidence, &one.setting(&set)))
 }
 
 fn eviction(one: &Settings) -> Vec<Finding> {
@@ -189,19 +198,14 @@ fn freed_in_the_foreground(one: &Settings, big: &[BigKey]) -> Option<Finding> {
     if off.is_empty() {
         return None;
     }
-    let set = if one.info.version() >= (7, 0) {
-        let set: Vec<String> = off.iter().map(|name| format!("{name} yes")).collect();
-        format!("CONFIG SET {}", set.join(" "))
-    } else {
-        format!("CONFIG SET {} yes", off[0])
-    };
+    let set: Vec<String> = off.iter().map(|name| format!("{name} yes")).collect();
     let collections = big.iter().filter(|key| key.kind != "string");
     let stall = collections.map(|key| freeing(&key.kind, key.bytes, key.elements)).max();
     let evidence = format!(
         "{} off: freeing a big collection makes everybody wait",
         off.iter().map(|name| name.trim_start_matches("lazyfree-")).collect::<Vec<_>>().join(", ")
     );
-    let finding = one.finding("lazyfree-off", Severity::Info, evidence, &set);
+    let finding = one.finding("lazyfree-off", Severity::Info, evidence, &one.setting(&set));
     Some(match stall.filter(|stall| stall.as_millis() > 0) {
         Some(stall) => finding.stall(stall),
         None => finding,

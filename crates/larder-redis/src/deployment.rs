@@ -86,7 +86,7 @@ impl Deployment {
         if info.role() == Role::Sentinel {
             return sentinel(seed, &mut link);
         }
-        if info.get("redis_mode") == Some("cluster") {
+        if info.mode() == Some("cluster") {
             return cluster(seed, &mut link);
         }
         Ok(Self {

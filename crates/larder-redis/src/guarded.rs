@@ -11,6 +11,7 @@ use redis::{Pipeline, Value};
 
 use crate::change::{Kept, KeyState, Undo, UndoFailed};
 use crate::error::RedisError;
+use crate::expire_keys::SLACK;
 use crate::link::Link;
 use crate::select::Caused;
 
@@ -64,8 +65,8 @@ pub(crate) trait Guarded {
 
 /// Keys of one transaction where they may lie anywhere.
 const TOGETHER: usize = 256;
-/// How often keys are tried that somebody changes.
-const TRIES: u32 = 3;
+/// How often keys are tried that somebody changes, together and in the end each alone.
+const TRIES: [u32; 2] = [3, 10];
 
 /// Does `what` with these keys; `cluster` where each lies in a slot of its own.
 pub(crate) fn guarded(
@@ -95,7 +96,7 @@ fn some_of_them(
     undo: Option<&dyn Undo>,
     did: &mut Did,
 ) -> Result<(), UndoFailed> {
-    for _ in 0..TRIES {
+    for _ in 0..TRIES[usize::from(keys.len() == 1)] {
         let mut watch = redis::cmd("WATCH");
         for key in keys {
             watch.arg(key);
@@ -175,11 +176,21 @@ fn transaction(
     }
 }
 
-/// All of it or nothing: -1 where a key is not what it was.
+/// All of it or nothing: -1 where a key is not what it was. Before 7.0 there is no `PEXPIRETIME`,
+/// and the end of a key is some milliseconds off, as it was when it was read; how many, comes last.
 const COMPARE: &str = "
+local slack = tonumber(ARGV[#KEYS * 5 + 1])
+local function ends(key, at)
+  local exact = redis.pcall('PEXPIRETIME', key)
+  if type(exact) == 'number' then return exact == at end
+  local left = redis.call('PTTL', key)
+  if left < 0 or at < 0 then return left == at end
+  local time = redis.call('TIME')
+  return math.abs(time[1] * 1000 + time[2] / 1000 + left - at) <= slack
+end
 for i, key in ipairs(KEYS) do
   local at = (i - 1) * 5
-  if redis.call('PEXPIRETIME', key) ~= tonumber(ARGV[at + 1]) then return -1 end
+  if not ends(key, tonumber(ARGV[at + 1])) then return -1 end
   if ARGV[at + 2] ~= '' then
     local dump = redis.call('DUMP', key)
     if not dump or #dump ~= tonumber(ARGV[at + 2]) then return -1 end
@@ -223,6 +234,7 @@ fn compared(
         let argument = argument.map_or_else(String::new, |argument| argument.to_string());
         command.arg(end).arg(length).arg(checksum).arg(*verb).arg(argument);
     }
+    command.arg(SLACK);
     match link.ask::<i64>(&command) {
         Ok(changed) => {
             let looks =

@@ -103,9 +103,15 @@ impl Info {
         self.get("run_id").unwrap_or("")
     }
 
+    /// `standalone`, `cluster` or `sentinel`. Valkey calls the field after no product since 8.0
+    /// (<https://valkey.io/commands/info/>).
+    pub fn mode(&self) -> Option<&str> {
+        self.get("redis_mode").or_else(|| self.get("server_mode"))
+    }
+
     /// Master, replica or Sentinel.
     pub fn role(&self) -> Role {
-        match (self.get("redis_mode"), self.get("role")) {
+        match (self.mode(), self.get("role")) {
             (Some("sentinel"), _) => Role::Sentinel,
             (_, Some("slave" | "replica")) => Role::Replica,
             _ => Role::Master,
@@ -186,5 +192,15 @@ mod tests {
         assert_eq!(info.keyspace(1), Keyspace::default());
         assert_eq!(info.databases(), [0, 12]);
         assert_eq!(info.starting("r").map(|(name, _)| name).collect::<Vec<_>>().len(), 4);
+    }
+
+    #[test]
+    fn a_valkey_says_what_it_is() {
+        let info = Info::parse(
+            "redis_version:7.2.4\nserver_name:valkey\nvalkey_version:8.0.1\n\
+             server_mode:sentinel\n",
+        );
+        assert_eq!((info.version(), info.product()), ((7, 2), "valkey 8.0.1".to_owned()));
+        assert_eq!((info.mode(), info.role()), (Some("sentinel"), Role::Sentinel));
     }
 }

@@ -231,7 +231,13 @@ fn one(node: &Node, now: Time) -> Result<(Vitals, Option<Reading>), RedisError> 
         Ok(info) => {
             let name = if node.id.is_empty() { node.address() } else { &node.id };
             let reading = Reading::of(name, &info, now);
-            (told(&info, node.endpoint.database), reading)
+            let mut vitals = told(&info, node.endpoint.database);
+            if vitals.max_connections.is_none() {
+                // Told since 6.2.
+                let missing = &mut vitals.missing;
+                vitals.max_connections = measure_denied::setting(&mut link, "maxclients", missing)?;
+            }
+            (vitals, reading)
         }
         Err(error) if error.is_missing_right() => (measure_denied::ask(&mut link, &error)?, None),
         Err(error) => return Err(error),

@@ -24,16 +24,22 @@ pub(crate) fn ask(link: &mut Link, denied: &RedisError) -> Result<Vitals, RedisE
     vitals.used_memory = field(&stats, "total.allocated").and_then(whole);
     vitals.fragmentation = field(&stats, "allocator-fragmentation.ratio").and_then(number);
     vitals.fragmented = field(&stats, "allocator-fragmentation.bytes").and_then(whole);
-    let mut setting = |name: &str, what: &str| -> Result<Option<u64>, RedisError> {
-        let answer = allowed(link, "CONFIG", &["GET", name], what, &mut missing)?;
-        let value = answer.map_or_else(Vec::new, pairs);
-        Ok(field(&value, name).and_then(text).and_then(|value| value.parse().ok()))
-    };
-    vitals.max_memory = setting("maxmemory", "limits")?.filter(|max| *max > 0);
-    vitals.max_connections = setting("maxclients", "limits")?;
+    vitals.max_memory = setting(link, "maxmemory", &mut missing)?.filter(|max| *max > 0);
+    vitals.max_connections = setting(link, "maxclients", &mut missing)?;
     vitals.state = state(link, &mut missing)?;
     vitals.missing = missing;
     Ok(vitals)
+}
+
+/// A limit, which `INFO` of Redis 6.0 does not always tell.
+pub(crate) fn setting(
+    link: &mut Link,
+    name: &str,
+    missing: &mut Vec<Missing>,
+) -> Result<Option<u64>, RedisError> {
+    let answer = allowed(link, "CONFIG", &["GET", name], "limits", missing)?;
+    let value = answer.map_or_else(Vec::new, pairs);
+    Ok(field(&value, name).and_then(text).and_then(|value| value.parse().ok()))
 }
 
 /// The answer; `None` where the command is not allowed, which is told once.
@@ -89,7 +95,13 @@ pub(crate) struct Hello {
 
 /// Asks `HELLO` (<https://redis.io/docs/latest/commands/hello/>), which takes no right.
 pub(crate) fn hello(link: &mut Link) -> Result<Hello, RedisError> {
-    let answer = match link.ask::<Value>(&redis::cmd("HELLO")) {
+    let mut answer = link.ask::<Value>(&redis::cmd("HELLO"));
+    // 6.0 wants to be told a protocol, which is the one that is spoken anyway.
+    if matches!(&answer, Err(RedisError::Server { answer, .. }) if answer.contains("wrong number"))
+    {
+        answer = link.ask(redis::cmd("HELLO").arg(2));
+    }
+    let answer = match answer {
         Ok(answer) => pairs(answer),
         Err(error) if error.is_missing_right() => return Ok(Hello::default()),
         Err(error) => return Err(error),

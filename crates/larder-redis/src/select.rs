@@ -1,7 +1,8 @@
 //! Which keys are meant: by name alone, or by what each of them is.
 //!
 //! What is told by name costs nothing; anything else is looked up key by key with commands that
-//! leave idle times as they are. Age is not something that Redis keeps: a key is certainly older
+//! leave idle times as they are. A small whole number may be one value for all keys that hold it,
+//! and its idle time is then that of none of them, so it is not known. Age is not something that Redis keeps: a key is certainly older
 //! than a limit where nobody touched it for that long, and that is what `older_than` goes by.
 
 use std::time::Duration;
@@ -41,7 +42,7 @@ impl std::ops::Deref for Selection {
 pub struct Wants {
     /// `PTTL`.
     pub ttl: bool,
-    /// `OBJECT IDLETIME`.
+    /// `OBJECT IDLETIME`, and `OBJECT REFCOUNT`, which tells whether it is the key's own.
     pub idle: bool,
     /// `MEMORY USAGE`.
     pub bytes: bool,
@@ -56,7 +57,8 @@ impl Wants {
     }
 
     fn commands(self) -> usize {
-        [self.ttl, self.idle, self.bytes, self.kind].into_iter().filter(|on| *on).count()
+        let all = [self.ttl, self.idle, self.idle, self.bytes, self.kind];
+        all.into_iter().filter(|on| *on).count()
     }
 }
 
@@ -82,6 +84,27 @@ pub struct Caused {
     pub hits: u64,
     /// Misses.
     pub misses: u64,
+}
+
+impl Facts {
+    /// What `OBJECT IDLETIME` and `OBJECT REFCOUNT` answered.
+    fn add_idle(
+        &mut self,
+        idle: Result<Value, RedisError>,
+        references: &Value,
+    ) -> Result<(), RedisError> {
+        match idle {
+            Ok(Value::Nil) => self.there = false,
+            Ok(answer) if !is_shared(references) => {
+                let idle = integer(&answer).and_then(|seconds| u64::try_from(seconds).ok());
+                self.idle = idle.map(Duration::from_secs);
+            }
+            // Under an LFU policy there are no idle times.
+            Ok(_) | Err(RedisError::Server { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
 }
 
 impl std::ops::Add for Caused {
@@ -149,6 +172,7 @@ pub fn look_up(
         }
         if wants.idle {
             pipe.cmd("OBJECT").arg("IDLETIME").arg(key);
+            pipe.cmd("OBJECT").arg("REFCOUNT").arg(key);
         }
         if wants.bytes {
             pipe.cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(5);
@@ -180,16 +204,7 @@ pub fn look_up(
             }
         }
         if wants.idle {
-            match next() {
-                Ok(Value::Nil) => facts.there = false,
-                Ok(answer) => {
-                    let idle = integer(&answer).and_then(|seconds| u64::try_from(seconds).ok());
-                    facts.idle = idle.map(Duration::from_secs);
-                }
-                // Under an LFU policy there are no idle times.
-                Err(RedisError::Server { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            facts.add_idle(next(), &next()?)?;
         }
         if wants.bytes {
             match next()? {
@@ -205,12 +220,17 @@ pub fn look_up(
             }
         }
         // MEMORY USAGE is the one that is not counted.
-        let counted = u64::from(wants.ttl) + u64::from(wants.idle) + u64::from(wants.kind);
+        let counted = u64::from(wants.ttl) + 2 * u64::from(wants.idle) + u64::from(wants.kind);
         let side = if facts.there { &mut caused.hits } else { &mut caused.misses };
         *side += counted;
         all.push(facts);
     }
     Ok(all)
+}
+
+/// Whether what `OBJECT REFCOUNT` says is that of a value that many keys share: nobody counts them.
+pub(crate) fn is_shared(references: &Value) -> bool {
+    integer(references).is_some_and(|count| count >= i64::from(i32::MAX))
 }
 
 pub(crate) fn integer(value: &Value) -> Option<i64> {

@@ -47,11 +47,14 @@ impl UndoStore {
     fn questions(&self, keys: &[Vec<u8>], exact: bool) -> Pipeline {
         let mut pipe = Pipeline::with_capacity(keys.len() * 3 + 1);
         pipe.cmd("TIME");
+        // What counts from now is asked at once: to DUMP what is large takes a while.
+        for key in keys {
+            pipe.cmd(if exact { "PEXPIRETIME" } else { "PTTL" }).arg(key);
+        }
         for key in keys {
             // The idle time comes first: DUMP is a use.
             pipe.cmd("OBJECT").arg(if self.frequency { "FREQ" } else { "IDLETIME" }).arg(key);
             pipe.cmd("DUMP").arg(key);
-            pipe.cmd(if exact { "PEXPIRETIME" } else { "PTTL" }).arg(key);
         }
         pipe
     }
@@ -62,30 +65,45 @@ impl UndoStore {
         let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
         let now: (u64, u64) = link.read(next()?, "TIME")?;
         let now = now.0 * 1000 + now.1 / 1000;
-        let mut records = Vec::with_capacity(keys.len());
-        for key in keys {
-            let used = next().ok().as_ref().and_then(integer).and_then(|n| u64::try_from(n).ok());
-            let dump = next()?;
-            let expiry = match next() {
+        let mut ends = Vec::with_capacity(keys.len());
+        for _ in keys {
+            ends.push(match next() {
                 Err(RedisError::Unknown { .. }) if exact => {
                     self.exact.store(false, Ordering::Relaxed);
                     return self.read(link, keys);
                 }
                 answer => integer(&answer?).and_then(|ms| u64::try_from(ms).ok()),
-            };
+            });
+        }
+        let mut records = Vec::with_capacity(keys.len());
+        for (key, expiry) in keys.iter().zip(ends) {
+            let used = next().ok().as_ref().and_then(integer).and_then(|n| u64::try_from(n).ok());
+            let dump = next()?;
             records.push(match dump {
                 Value::BulkString(dump) => Some(Record {
                     key: key.clone(),
+                    idle: used.filter(|_| !self.frequency && !may_be_shared(&dump)),
+                    frequency: used.filter(|_| self.frequency && !may_be_shared(&dump)),
                     dump,
                     expires_at: expiry.map(|ms| if exact { ms } else { now + ms }),
-                    idle: used.filter(|_| !self.frequency),
-                    frequency: used.filter(|_| self.frequency),
                 }),
                 _ => None,
             });
         }
         Ok(records)
     }
+}
+
+/// Whether this is a string that is a whole number below 10,000: that may be one value for all keys
+/// that hold it, whose use is that of none of them
+/// (<https://github.com/redis/redis/blob/7.0/src/rdb.h>).
+fn may_be_shared(dump: &[u8]) -> bool {
+    let number = match dump {
+        [0, 0xC0, small, ..] => i16::from(i8::from_le_bytes([*small])),
+        [0, 0xC1, low, high, ..] => i16::from_le_bytes([*low, *high]),
+        _ => return false,
+    };
+    (0..10_000).contains(&number)
 }
 
 impl Record {
@@ -132,4 +150,25 @@ fn unwritable(error: &std::io::Error) -> UndoFailed {
     UndoFailed::File(format!(
         "the undo file cannot be written, so nothing more is changed: {error}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_whole_numbers_may_be_shared() {
+        // As DUMP of Redis 7.0 begins for 0, 42, 200, 9999; 10000, -1, 70000, "x" and a list.
+        let shared: [&[u8]; 4] =
+            [b"\x00\xC0\x00", b"\x00\xC0\x2A", b"\x00\xC1\xC8\x00", b"\x00\xC1\x0F\x27"];
+        let own: [&[u8]; 5] = [
+            b"\x00\xC1\x10\x27",
+            b"\x00\xC0\xFF",
+            b"\x00\xC2\x70\x11\x01\x00",
+            b"\x00\x01x",
+            b"\x12\xC0\x2A",
+        ];
+        assert!(shared.into_iter().all(may_be_shared));
+        assert!(!own.into_iter().any(may_be_shared));
+    }
 }

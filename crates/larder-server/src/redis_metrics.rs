@@ -81,7 +81,9 @@ pub(crate) fn write(out: &mut Exposition, servers: &[Server<'_>]) {
     out.family(&UP, up);
     let instances = known.iter().map(|one| {
         let mut labels = one.labels();
-        labels.extend(INSTANCE_LABELS.map(|name| (name, one.text(name).unwrap_or("").into())));
+        labels.extend(INSTANCE_LABELS.map(|name| (name, one.label(name).into())));
+        // Its `redis_version` is the one that it is compatible with.
+        labels.extend(one.text("valkey_version").map(|its| ("valkey_version", its.into())));
         (labels, Some(true))
     });
     out.family(&INSTANCE, instances);
@@ -124,6 +126,14 @@ impl<'a> Known<'a> {
 
     fn text(&self, field: &str) -> Option<&'a str> {
         self.fields.get(field).copied()
+    }
+
+    /// A label of `redis_instance_info`.
+    fn label(&self, name: &str) -> &'a str {
+        let text = self.text(name);
+        // The name of Valkey since 8.0.
+        let other = || self.text("server_mode").filter(|_| name == "redis_mode");
+        text.or_else(other).unwrap_or("")
     }
 
     fn number(&self, field: &str, read: Read) -> Option<f64> {

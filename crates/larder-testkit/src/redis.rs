@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::redis_program::RedisProgram;
+
 /// How long a server may take to come up or a state to come about.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -85,16 +87,19 @@ impl RedisServer {
 
     fn launch(&mut self) -> bool {
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
-        let mut child = Command::new("redis-server")
+        let program = RedisProgram::here();
+        let options = ["--enable-debug-command", "yes"].map(str::to_owned);
+        let options = program.fitting(&[&options[..], &self.options].concat());
+        let mut child = Command::new(&program.path)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--enable-debug-command", "yes", "--dir"])
+            .arg("--dir")
             .arg(self.dir.path())
-            .args(&self.options)
+            .args(&options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("redis-server is installed (scripts/test installs it)");
+            .expect("the server starts");
         let until = Instant::now() + LIMIT;
         while Instant::now() < until {
             if child.try_wait().unwrap().is_some() {
@@ -171,11 +176,13 @@ impl RedisCluster {
             "no",
         ];
         let nodes: Vec<RedisServer> = (0..3).map(|_| RedisServer::with(&options)).collect();
-        let ranges = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
+        let ranges = [(0, 5460), (5461, 10922), (10923, 16383)];
         let first = nodes[0].port().to_string();
         for (node, (from, to)) in nodes.iter().zip(ranges) {
             let mut client = node.client();
-            client.ask(&["CLUSTER", "ADDSLOTSRANGE", from, to]);
+            let mut command = vec!["CLUSTER".to_owned(), "ADDSLOTS".to_owned()];
+            command.extend((from..=to).map(|slot| slot.to_string()));
+            assert_eq!(client.ask(&command).text(), "OK");
             client.ask(&["CLUSTER", "MEET", "127.0.0.1", &first]);
         }
         for node in &nodes {
@@ -195,6 +202,25 @@ impl RedisCluster {
         }
         Self { nodes }
     }
+}
+
+/// Asks when a key ends, exactly: before 7.0 there is no command for it, and what is left is told
+/// of a millisecond that has to be the same before and after.
+fn end_of(key: &[u8]) -> Vec<Vec<u8>> {
+    let script = "local function now()
+          local time = redis.call('TIME')
+          return time[1] * 1000 + math.floor(time[2] / 1000)
+        end
+        while true do
+          local before = now()
+          local left = redis.call('PTTL', KEYS[1])
+          if left < 0 then return left end
+          if now() == before then return before + left end
+        end";
+    if RedisProgram::here().knows((7, 0)) {
+        return vec![b"PEXPIRETIME".to_vec(), key.to_vec()];
+    }
+    vec![b"EVAL".to_vec(), script.into(), b"1".to_vec(), key.to_vec()]
 }
 
 /// An answer of a server.
@@ -244,6 +270,9 @@ impl Answer {
     }
 }
 
+/// Keys, each with its `DUMP` and when it ends, in milliseconds since 1970.
+pub type Keys = BTreeMap<Vec<u8>, (Vec<u8>, i64)>;
+
 /// A client of a test's own: it shares nothing with what is tested.
 #[derive(Debug)]
 pub struct RedisClient {
@@ -281,19 +310,33 @@ impl RedisClient {
         answers
     }
 
+    /// Whether these are all keys of the database that is selected, as they were.
+    pub fn holds(&mut self, keys: &Keys) -> bool {
+        let slack = RedisProgram::here().slack();
+        let now = self.keyspace();
+        let same = |(key, (dump, end)): (&Vec<u8>, &(Vec<u8>, i64))| {
+            keys.get(key).is_some_and(|was| was.0 == *dump && was.1.abs_diff(*end) <= slack)
+        };
+        now.len() == keys.len() && now.iter().all(same)
+    }
+
     /// Every key of the database that is selected: its `DUMP` and when it ends.
-    pub fn keyspace(&mut self) -> BTreeMap<Vec<u8>, (Vec<u8>, i64)> {
+    pub fn keyspace(&mut self) -> Keys {
         let keys = self.ask(&["KEYS", "*"]).list();
         let dumps: Vec<Vec<Vec<u8>>> =
             keys.iter().map(|key| vec![b"DUMP".to_vec(), key.clone()]).collect();
-        let ends: Vec<Vec<Vec<u8>>> =
-            keys.iter().map(|key| vec![b"PEXPIRETIME".to_vec(), key.clone()]).collect();
+        let ends: Vec<Vec<Vec<u8>>> = keys.iter().map(|key| end_of(key)).collect();
         let (dumps, ends) = (self.ask_all(&dumps), self.ask_all(&ends));
         let values = dumps.into_iter().zip(ends).map(|(dump, end)| match dump {
             Answer::Bytes(dump) => (dump, end.number()),
             other => panic!("{other:?} is no dump"),
         });
         keys.into_iter().zip(values).collect()
+    }
+
+    /// When a key ends, in milliseconds since 1970; -1 for never, -2 for no such key.
+    pub fn end(&mut self, key: &str) -> i64 {
+        self.ask(&end_of(key.as_bytes())).number()
     }
 
     fn send_all<T: AsRef<[u8]>>(&mut self, commands: &[&[T]]) {

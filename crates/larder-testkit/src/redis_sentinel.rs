@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::redis::{Answer, RedisClient, RedisServer, free_port};
+use crate::redis_program::RedisProgram;
 
 /// How long a state may take to come about.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -99,13 +100,14 @@ fn sentinel(dir: &TempDir, master: &str) -> (Child, u16) {
     );
     std::fs::write(&settings, text).unwrap();
     let log = std::fs::File::create(dir.path().join("log")).unwrap();
-    let child = Command::new("redis-sentinel")
+    let child = Command::new(&RedisProgram::here().path)
         .arg(&settings)
+        .arg("--sentinel")
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .spawn()
-        .expect("redis-sentinel is installed (scripts/test installs it)");
+        .expect("the Sentinel starts");
     until("the Sentinel listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     (child, port)
 }

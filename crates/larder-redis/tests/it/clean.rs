@@ -139,8 +139,37 @@ fn an_idle_key_goes_and_one_in_use_stays_and_looking_touches_neither() {
     assert!(client.ask(&["OBJECT", "IDLETIME", "temp:idle"]).number() >= 7200);
     let cleaned = run(&found, &selection, &Work::default(), &[]);
     assert_eq!(cleaned.changed(), 1);
-    assert_eq!(cleaned.nodes[0].caused.hits, 3);
+    assert_eq!(cleaned.nodes[0].caused.hits, 6);
     assert_eq!(client.ask(&["EXISTS", "temp:used", "temp:old", "temp:idle"]).number(), 2);
+}
+
+#[test]
+fn a_number_that_many_keys_share_is_not_idle_because_it_is_old() {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    let found = Deployment::discover(&endpoint(&server)).unwrap();
+    client.ask(&["SET", "old", "100000"]);
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        // Written this moment, and yet as idle as the one value of all keys that hold it.
+        client.ask(&["DEL", "temp:count"]);
+        client.ask(&["SET", "temp:count", "7"]);
+        let old = client.ask(&["OBJECT", "IDLETIME", "old"]).number() >= 2;
+        let shared = client.ask(&["OBJECT", "REFCOUNT", "temp:count"]).number() > 1;
+        if old && (!shared || client.ask(&["OBJECT", "IDLETIME", "temp:count"]).number() >= 2) {
+            break;
+        }
+        assert!(Instant::now() < until, "nothing grows idle");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let selection = Selection::from(KeySelection {
+        pattern: b"*".to_vec(),
+        idle: Some(Duration::from_secs(1)),
+        ..KeySelection::default()
+    });
+    let cleaned = run(&found, &selection, &Work::default(), &[]);
+    assert!(cleaned.complete(), "{cleaned:?}");
+    assert_eq!(client.ask(&["KEYS", "*"]).list(), [b"temp:count"]);
 }
 
 #[test]

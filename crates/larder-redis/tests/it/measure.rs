@@ -8,7 +8,7 @@ use larder_redis::{
     Deployment, Link, Measured, Readings, Secret, ServerState, measure, measure_since, scrape,
     scrape_all,
 };
-use larder_testkit::{RedisClient, RedisCluster, RedisServer};
+use larder_testkit::{RedisClient, RedisCluster, RedisProgram, RedisServer};
 
 use crate::endpoint;
 
@@ -197,7 +197,8 @@ fn everything_is_told_in_one_go() {
     // The one that counts them counts as one.
     assert!(trips(&server) - before - 1 <= 2, "more than two round trips");
     assert!(all.info.get("cmdstat_get").unwrap().starts_with("calls=55,"));
-    assert!(all.info.get("latency_percentiles_usec_get").is_some());
+    let told = all.info.get("latency_percentiles_usec_get").is_some();
+    assert_eq!(told, RedisProgram::here().knows((7, 0)));
     assert_eq!(all.info.keyspace(0).keys, 1);
     assert!(all.slowlog_length.unwrap() > 50);
     assert!(all.slowlog_last_id.unwrap() >= all.slowlog_length.unwrap() - 1);

@@ -11,7 +11,7 @@ use larder_redis::{
     ChangeOptions, Changed, Deployment, Endpoint, Limits, Undo, UndoReader, Work, change,
     restore_keys,
 };
-use larder_testkit::{Answer, RedisClient, RedisCluster, RedisServer, free_port};
+use larder_testkit::{Answer, RedisClient, RedisCluster, RedisProgram, RedisServer, free_port};
 
 use crate::undo::store;
 use crate::{endpoint, matching};
@@ -294,13 +294,14 @@ impl Sentinel {
             master.port()
         );
         std::fs::write(&path, text).unwrap();
-        let child = Command::new("redis-sentinel")
+        let child = Command::new(&RedisProgram::here().path)
             .arg(path)
+            .arg("--sentinel")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("redis-sentinel is installed (scripts/test installs it)");
+            .expect("the Sentinel starts");
         let sentinel = Self { child, port, _dir: dir };
         wait("the Sentinel", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         sentinel

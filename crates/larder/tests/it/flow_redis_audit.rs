@@ -24,11 +24,20 @@ fn age(client: &mut RedisClient, key: &str, seconds: &str) {
 
 /// Trouble of every kind that a default server of today can have.
 fn trouble() -> RedisServer {
-    let server = RedisServer::with(&["--protected-mode", "no", "--slowlog-log-slower-than", "-1"]);
+    let server = RedisServer::with(&[
+        "--protected-mode",
+        "no",
+        "--slowlog-log-slower-than",
+        "-1",
+        // The default of all but Valkey 8.
+        "--lazyfree-lazy-expire",
+        "no",
+    ]);
     let mut client = server.client();
     many(&mut client, 1500, |n| format!("SET temp:{n} value"));
     many(&mut client, 1500, |n| format!("SET user:{n}:cart value EX {}", 10_000 + n * 7));
-    many(&mut client, 1500, |n| format!("SET storm:{n} value EXAT 4000000000"));
+    many(&mut client, 1500, |n| format!("SET storm:{n} value"));
+    many(&mut client, 1500, |n| format!("EXPIREAT storm:{n} 4000000000"));
     client.ask(&["SETRANGE", "it's big", "20000000", "x"]);
     many(&mut client, 12, |n| format!("SETRANGE page:{n} 900000 x"));
     many(&mut client, 12, |n| format!("EXPIRE page:{n} {}", 20_000 + n * 11));

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use larder_history::{Metric, Range, Reader, Series as _, Source};
-use larder_testkit::{Answer, GoSandbox, RedisClient, RedisServer};
+use larder_testkit::{Answer, GoSandbox, RedisClient, RedisProgram, RedisServer};
 use serde_json::Value;
 
 use crate::alert_kit::*;
@@ -21,6 +21,7 @@ fn server() -> RedisServer {
     client.ask(&["DEBUG", "POPULATE", "60000", "report"]);
     client.ask(&["SLOWLOG", "RESET"]);
     let rules = ["on", ">hunter2", "~*", "&*", "+@all", "-debug", "(%R~ro:* +@read)"];
+    let rules = RedisProgram::here().understood(&rules);
     assert_eq!(client.ask(&[&["ACL", "SETUSER", "batch"][..], &rules].concat()).text(), "OK");
     server
 }

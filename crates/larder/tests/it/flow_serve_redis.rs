@@ -164,6 +164,10 @@ fn shared_names_have_the_same_values_over_metrics_and_over_probe() {
             .contains("link_status:up")
             .then_some(())
     });
+    until("the child that filled it has ended", || {
+        let persistence = master.client().ask(&["INFO", "persistence"]).text();
+        persistence.contains("rdb_bgsave_in_progress:0").then_some(())
+    });
     let sandbox = GoSandbox::new();
     let text = format!(
         "[redis.master]\nurl = \"{}\"\n[redis.copy]\nurl = \"{}\"\n",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use larder_testkit::{Answer, RedisClient, RedisCluster, RedisSentinel, RedisServer};
+use larder_testkit::{Answer, RedisClient, RedisCluster, RedisProgram, RedisSentinel, RedisServer};
 use serde_json::Value;
 
 use crate::flow::{LARDER, valid};
@@ -28,6 +28,7 @@ fn server() -> RedisServer {
 
 fn add_user(server: &RedisServer) {
     let rules = ["on", ">hunter2", "~*", "&*", "+@all", "-debug", "(%R~ro:* +@read)"];
+    let rules = RedisProgram::here().understood(&rules);
     let words = [&["ACL", "SETUSER", "batch"][..], &rules].concat();
     assert_eq!(server.client().ask(&words).text(), "OK");
 }
@@ -273,9 +274,11 @@ fn who_must_not_be_limited_is_not_and_mistakes_touch_nothing() {
         assert_eq!(acl(&server), before, "{args:?}");
         assert!(records(&home).is_empty(), "{args:?}");
     }
-    let needless = [&user_for("10m")[..], &["--deny", "debug"]].concat();
-    // The selector allows reading only, and debug was taken away before.
-    let ran = home.run(&needless);
+    // Debug was taken away before. Since 7.2 a server keeps every word of a rule, so that a selector
+    // which allows reading only is not known to be without it.
+    let selector = if RedisProgram::here().knows((7, 2)) { "clearselectors" } else { "on" };
+    assert_eq!(server.client().ask(&["ACL", "SETUSER", "batch", selector]).text(), "OK");
+    let ran = home.run(&[&user_for("10m")[..], &["--deny", "debug"]].concat());
     assert_eq!(document(ran.ends(0))["state"], "needless");
     assert!(records(&home).is_empty());
 }
