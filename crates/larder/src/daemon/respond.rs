@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use larder_core::count::counted;
 use larder_core::{Severity, Time};
 use larder_engine::respond::{Allowed, Decision, Evictions, Offence, Seen, decide};
 use larder_engine::trigger::Held;
@@ -266,7 +267,8 @@ fn analyse(
     }
     let worst = found.findings.iter().take(NAMED);
     details.extend(worst.map(|finding| format!("{}: {}", finding.subject, finding.evidence)));
-    let message = format!("{} keys in {} prefixes", found.keys, found.prefixes.len());
+    let prefixes = counted(found.prefixes.len() as u64, "prefix", "prefixes");
+    let message = format!("{} keys in {prefixes}", found.keys);
     let mut step = Step::new("analysed", run.trace, message).of(&target.cache);
     for (number, line) in details.iter().enumerate() {
         step = step.with(&format!("line{number}"), line);
