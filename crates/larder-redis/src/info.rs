@@ -67,6 +67,11 @@ impl Info {
         Self { fields: fields.map(|(k, v)| (k.to_owned(), v.trim_end().to_owned())).collect() }
     }
 
+    /// Adds a field that the server tells elsewhere.
+    pub(crate) fn add(&mut self, field: &str, value: Option<u64>) {
+        self.fields.extend(value.map(|value| (field.to_owned(), value.to_string())));
+    }
+
     /// A field as it stands.
     pub fn get(&self, field: &str) -> Option<&str> {
         self.fields.get(field).map(String::as_str)

@@ -9,6 +9,7 @@ use crate::deployment::{Deployment, Missing};
 use crate::error::RedisError;
 use crate::info::Info;
 use crate::link::Link;
+use crate::measure_denied::setting;
 use crate::select::integer;
 
 /// What one server told.
@@ -78,6 +79,7 @@ pub fn scrape(link: &mut Link) -> Result<Scraped, RedisError> {
             // Before 7.0 a word that is no section's name is answered with nothing.
             scraped.info = Info::ask_sections(link, Some("all"))?;
         }
+        before_6_2(link, &mut scraped)?;
     }
     let whole = |value: &Value| integer(value).and_then(|number| u64::try_from(number).ok());
     scraped.slowlog_length = length.as_ref().and_then(whole);
@@ -88,6 +90,20 @@ pub fn scrape(link: &mut Link) -> Result<Scraped, RedisError> {
         scraped.slowlog_last_took = entry.get(2).and_then(whole).map(Duration::from_micros);
     }
     Ok(scraped)
+}
+
+/// Adds what `INFO` tells since 6.2 alone. Where it may not be asked, it is not told.
+fn before_6_2(link: &mut Link, scraped: &mut Scraped) -> Result<(), RedisError> {
+    if scraped.info.get("maxclients").is_none() {
+        let most = setting(link, "maxclients", &mut scraped.missing)?;
+        scraped.info.add("maxclients", most);
+    }
+    if scraped.info.get("server_time_usec").is_none() {
+        let time: Result<(u64, u64), RedisError> = link.ask(&redis::cmd("TIME"));
+        let micros = time.ok().map(|(seconds, micros)| seconds * 1_000_000 + micros);
+        scraped.info.add("server_time_usec", micros);
+    }
+    Ok(())
 }
 
 /// Asks all masters at once, each over a connection of its own.

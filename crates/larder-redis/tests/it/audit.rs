@@ -130,9 +130,9 @@ fn what_keys_say_about_trouble_is_found() {
         });
         client.ask(&["EXPIRE", &format!("feed:{n}"), &(6000 + n * 13).to_string()]);
     }
-    client.ask(&["SETRANGE", "old:dump", "10000000", "x"]);
+    client.ask(&["SETRANGE", "old:dump", "10600000", "x"]);
     aged(&mut client, "old:dump", "IDLETIME", "900000");
-    client.ask(&["SETRANGE", "dusty:dump", "10000000", "x"]);
+    client.ask(&["SETRANGE", "dusty:dump", "10600000", "x"]);
     aged(&mut client, "dusty:dump", "IDLETIME", "80000");
     let audit = look(&place);
     let found = [

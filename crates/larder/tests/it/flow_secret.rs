@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use larder_testkit::{RedisClient, RedisServer, free_port};
+use larder_testkit::{RedisClient, RedisProgram, RedisServer, free_port};
 
 use crate::flow::LARDER;
 use crate::{Home, Ran};
@@ -96,7 +96,8 @@ fn set_up(server: &RedisServer) -> (Search, RedisClient) {
     client.ask(&["AUTH", SECRETS[0]]);
     client.ask(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
     let password = format!(">{}", SECRETS[1]);
-    client.ask(&["ACL", "SETUSER", "batch", "on", &password, "~*", "&*", "+@all"]);
+    let rules = ["ACL", "SETUSER", "batch", "on", &password, "~*", "&*", "+@all"];
+    client.ask(&RedisProgram::here().understood(&rules));
     for n in 0..40 {
         client.ask(&["SET", &format!("temp:{n}"), SECRETS[2]]);
         client.ask(&["HSET", &format!("user:{n}"), "token", SECRETS[2]]);
