@@ -126,9 +126,10 @@ fn what_changes_while_it_is_kept_is_kept_as_it_was_when_it_went() {
         undo: Some(&store),
         resume: &[],
     };
-    // Somebody counts up meanwhile; what the last answer before the removal said must be kept.
+    // Somebody counts up meanwhile; what the last answer before the removal said must be kept. On a
+    // busy machine he may be at a key each time that it is tried: it then stays, and is told.
     let done = std::sync::atomic::AtomicBool::new(false);
-    let last = std::thread::scope(|scope| {
+    let (last, changed) = std::thread::scope(|scope| {
         let counter = scope.spawn(|| {
             let mut client = server.client();
             let mut last = vec![0_i64; 2000];
@@ -147,15 +148,18 @@ fn what_changes_while_it_is_kept_is_kept_as_it_was_when_it_went() {
         });
         let cleaned = change(&found, options, &Work::default(), &|_| ());
         done.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(cleaned.complete() && cleaned.changed() == 2000, "{cleaned:?}");
-        counter.join().unwrap()
+        let node = &cleaned.nodes[0];
+        let told = node.skipped.iter().all(|(_, why)| why.contains("keeps changing it"));
+        assert!(cleaned.complete() && told && node.skipped_count < 200, "{cleaned:?}");
+        assert_eq!(cleaned.changed() + node.skipped_count, 2000);
+        (counter.join().unwrap(), cleaned.changed())
     });
     let (kept, _) = store.finish().unwrap();
     let mut reader = UndoReader::open(&path).unwrap();
     // What was kept and then changed does not count, so nothing stands in its own way.
     let restored = restore_keys(&found, &mut reader, false, &|| false).unwrap();
     assert!(restored.complete() && restored.whole, "{restored:?}");
-    assert_eq!((kept, restored.restored), (2000, 2000));
+    assert_eq!((kept, restored.restored), (changed, changed));
     for (n, last) in last.into_iter().enumerate() {
         let value: i64 = client.ask(&["GET", &format!("temp:{n}")]).text().parse().unwrap();
         assert_eq!(value, last, "temp:{n}");
