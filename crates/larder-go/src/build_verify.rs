@@ -136,7 +136,10 @@ fn settle(shards: &Shards<'_>, found: &mut Found, options: &Options<'_>) -> Vec<
                     found.unread.push(key.unverifiable(why));
                     break;
                 }
-                Verdict::Good { .. } | Verdict::Dangling | Verdict::Gone => break,
+                Verdict::Good { .. }
+                | Verdict::Names { .. }
+                | Verdict::Dangling
+                | Verdict::Gone => break,
             }
         }
     }

@@ -86,8 +86,11 @@ impl Fault {
 /// What a look at an entry gave.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// As it should be. For an action, the output that it names; for an output, the bytes read.
-    Good { names: Option<EntryId>, bytes: u64 },
+    /// An output as it should be, of so many bytes.
+    Good { bytes: u64 },
+    /// An action as it should be: the output that it names, and the size of that where it is a
+    /// file.
+    Names { output: EntryId, file: Option<u64> },
     /// A sound action whose output is gone.
     Dangling,
     /// It is no longer there.
@@ -109,7 +112,7 @@ impl Verdict {
     /// An output's content against its name.
     pub(crate) fn of_content(id: &EntryId, content: &Content<'_>, sum: io::Result<Sum>) -> Self {
         match sum {
-            Ok(sum) if sum == id.0 => Self::Good { names: None, bytes: content.bytes() },
+            Ok(sum) if sum == id.0 => Self::Good { bytes: content.bytes() },
             Ok(_) if !content.is_whole() => Self::Unread("the work was stopped".into()),
             Ok(sum) => {
                 let found = format!("sha256 {}", EntryId(sum));
@@ -175,7 +178,7 @@ impl<'a> Shards<'a> {
             Ok(Some(standing)) => standing,
             Ok(None) => return Verdict::Dangling,
             // Whether it can be read is told with the output itself.
-            Err(_) => return Verdict::Good { names: Some(text.output), bytes: 0 },
+            Err(_) => return Verdict::Names { output: text.output, file: None },
         };
         match standing.size {
             Some(size) if size != text.size => {
@@ -187,7 +190,10 @@ impl<'a> Shards<'a> {
                 fault.names = Some(text.output);
                 Verdict::Bad(fault)
             }
-            _ => Verdict::Good { names: Some(text.output), bytes: 0 },
+            size => {
+                let file = size.filter(|_| standing.is_file);
+                Verdict::Names { output: text.output, file }
+            }
         }
     }
 
@@ -203,15 +209,18 @@ impl<'a> Shards<'a> {
         let Some(meta) = dir.look(&name)? else { return Ok(None) };
         let modified = meta.modified;
         match meta.kind {
-            Kind::File => Ok(Some(Standing { size: Some(meta.logical), modified })),
+            Kind::File => Ok(Some(Standing { size: Some(meta.logical), is_file: true, modified })),
             Kind::Folder => {
                 let folder = dir.open_dir(&name)?;
                 let inner = only_entry(&folder)?.map(|(_, inner)| inner);
                 let modified = inner.map_or(modified, |inner| modified.max(inner.modified));
-                Ok(Some(Standing { size: inner.map(|inner| inner.logical), modified }))
+                let size = inner.map(|inner| inner.logical);
+                Ok(Some(Standing { size, is_file: false, modified }))
             }
             // Told with the output itself.
-            Kind::Symlink | Kind::Other => Ok(Some(Standing { size: None, modified })),
+            Kind::Symlink | Kind::Other => {
+                Ok(Some(Standing { size: None, is_file: false, modified }))
+            }
         }
     }
 
@@ -240,6 +249,7 @@ impl<'a> Shards<'a> {
 
 struct Standing {
     size: Option<u64>,
+    is_file: bool,
     modified: Time,
 }
 
@@ -260,7 +270,7 @@ fn unsound(dir: &Dir, name: &OsStr, id: &EntryId) -> Verdict {
         };
     // Written between the two looks.
     if let Some(text) = build_entry::parse(id, &text) {
-        return Verdict::Good { names: Some(text.output), bytes: 0 };
+        return Verdict::Names { output: text.output, file: None };
     }
     let found = if text.len() != ENTRY_LEN {
         format!("{} bytes", meta.logical)

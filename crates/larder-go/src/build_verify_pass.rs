@@ -1,9 +1,12 @@
 //! A pass of all threads over the entries of a build cache, each entry by one of them.
 //!
-//! Threads take entries one by one, so that a folder with one large output holds up nobody.
-//! Memory: the names in one folder, and eight bytes an entry to tell which outputs are named.
+//! Threads take entries one by one, so that a folder with one large output holds up nobody. An
+//! output that an action says to be large is taken before its turn, where that is still to come:
+//! the last one of all should not be one that all other threads wait for.
+//! Memory: the names in one folder, those of large outputs, and eight bytes an entry to tell which
+//! outputs are named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +21,9 @@ use crate::build_layout::{BuildLayout, entry_name, shard_name};
 use crate::build_verify::Options;
 use crate::build_verify_content::Content;
 use crate::build_verify_entry::{Fault, Key, Shards, Verdict};
+
+/// Outputs of so many bytes are large: a core hashes them for a millisecond or longer.
+const LARGE: u64 = 2 << 20;
 
 /// What a pass found.
 #[derive(Default)]
@@ -57,18 +63,16 @@ impl Found {
         match (key, &verdict) {
             (_, Verdict::Gone) => {}
             (Key::Output(id), _) => self.outputs.push(short(&id)),
-            (Key::Action(_), Verdict::Good { names: Some(output), .. }) => {
-                self.named.push(short(output));
-            }
+            (Key::Action(_), Verdict::Names { output, .. }) => self.named.push(short(output)),
             (Key::Action(_), Verdict::Bad(fault)) => {
                 self.named.extend(fault.names.as_ref().map(short));
             }
             (Key::Action(_), _) => {}
         }
         match verdict {
-            Verdict::Good { bytes, .. } => self.bytes += bytes,
+            Verdict::Good { bytes } => self.bytes += bytes,
             Verdict::Dangling => self.dangling += 1,
-            Verdict::Gone => {}
+            Verdict::Names { .. } | Verdict::Gone => {}
             Verdict::Bad(fault) => {
                 self.bytes += fault.size.unwrap_or_default();
                 self.faults.push((key, fault));
@@ -120,14 +124,17 @@ impl<'a> Streams for Pass<'a> {
     fn next(&mut self) -> Option<Self::Stream> {
         let Entries { shards, meter, .. } = self.entries;
         loop {
-            let verdict = match self.entries.next()? {
+            let (key, verdict) = match self.entries.next()? {
                 (Key::Output(id), Kind::File) => match shards.content(&id) {
                     Ok(content) => return Some((id, content)),
                     Err(verdict) => (Key::Output(id), verdict),
                 },
                 (key, _) => (key, shards.examine(&key, &mut self.spare, meter)),
             };
-            self.found.take(verdict.0, verdict.1);
+            if let Verdict::Names { output, file: Some(LARGE..) } = verdict {
+                self.entries.bring_forward(output);
+            }
+            self.found.take(key, verdict);
         }
     }
 
@@ -192,6 +199,8 @@ struct At {
     next: usize,
     /// Listed, and not yet taken.
     listed: Vec<(Key, Kind)>,
+    /// Outputs that are taken, or in `listed`, before their folder is.
+    forward: BTreeSet<EntryId>,
     unread: Vec<Unverifiable>,
 }
 
@@ -221,13 +230,25 @@ impl<'a> Entries<'a> {
         }
     }
 
+    /// Has a file taken next whose folder was not looked into yet.
+    fn bring_forward(&self, output: EntryId) {
+        let mut at = self.at();
+        let to_come = &self.layout.shards[at.next..];
+        if to_come.contains(&output.0[0]) && at.forward.insert(output) {
+            at.listed.push((Key::Output(output), Kind::File));
+        }
+    }
+
     fn list(&self, shard: u8) {
         match self.shards.dir(shard).and_then(larder_fs::Dir::entries) {
             Ok(names) => {
                 let keys = names.into_iter().filter_map(|(name, kind)| {
                     Some((Key::of_name(entry_name(shard, &name)?)?, kind))
                 });
-                self.at().listed.extend(keys);
+                let mut guard = self.at();
+                let At { listed, forward, .. } = &mut *guard;
+                let is_forward = |key: &Key| matches!(key, Key::Output(id) if forward.contains(id));
+                listed.extend(keys.filter(|(key, _)| !is_forward(key)));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.at().unread.push(Unverifiable {

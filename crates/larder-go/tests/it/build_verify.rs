@@ -276,3 +276,34 @@ fn what_is_being_written_is_looked_at_again() {
     fs::write(&output, b"content").unwrap();
     assert!(!still_bad(&at, &bad[0]), "mended meanwhile");
 }
+
+/// An output that actions say to be large is taken before its turn: once, whoever names it.
+#[test]
+fn a_large_output_counts_once_however_many_actions_name_it_and_wherever_they_are() {
+    use sha2::Digest as _;
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    empty_cache(root);
+    let contents: Vec<Vec<u8>> = (0..6_u8).map(|n| vec![n; (2 << 20) + usize::from(n)]).collect();
+    for content in &contents {
+        let output = larder_core::EntryId(sha2::Sha256::digest(content).into());
+        fs::write(root.join(output.output_path()), content).unwrap();
+        // In the first folder, in the last, and in the output's own.
+        for begin in [[0x00, output.0[1]], [0xff, output.0[1]], [output.0[0], 0x01]] {
+            let action = id(&begin);
+            let text = format!("v1 {action} {output} {:20} {:20}\n", content.len(), 1);
+            fs::write(root.join(action.action_path()), text).unwrap();
+        }
+    }
+    for threads in [1, 2, 8] {
+        let dir = open(root);
+        let layout = prove(&dir).unwrap();
+        let options = Options { threads, settle: Duration::ZERO, meter: &Meter::default() };
+        let found = verify(&dir, &layout, &options);
+        healthy(&found);
+        let bytes: usize = contents.iter().map(Vec::len).sum();
+        assert_eq!(found.found.checked, 6 + 18, "{threads} threads");
+        assert_eq!(found.found.bytes_read, bytes as u64, "{threads} threads");
+        assert_eq!((found.orphans, found.dangling), (0, 0));
+    }
+}
