@@ -217,7 +217,7 @@ fn what_somebody_changes_meanwhile_is_kept_as_it_was_last() {
     let script = "local left = redis.call('pttl', KEYS[1]) \
                   if left > 0 and left < 1000000000000 then return 0 end \
                   redis.call('pexpireat', KEYS[1], ARGV[1]) return 1";
-    let last = std::thread::scope(|scope| {
+    let (last, changed) = std::thread::scope(|scope| {
         let other = scope.spawn(|| {
             let mut client = server.client();
             let mut last = vec![-1_i64; keys];
@@ -235,13 +235,17 @@ fn what_somebody_changes_meanwhile_is_kept_as_it_was_last() {
         });
         let changed = run(&found, &matching("temp:*"), hour(ExpireIf::Always), Some(&store), &[]);
         done.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert_eq!((changed.changed(), changed.complete()), (1000, true), "{changed:?}");
-        other.join().unwrap()
+        // On a busy machine he may be at a key each time that it is tried: it stays, and is told.
+        let node = &changed.nodes[0];
+        let told = node.skipped.iter().all(|(_, why)| why.contains("keeps changing it"));
+        assert!(changed.complete() && told && node.changed > 500, "{changed:?}");
+        assert_eq!(node.changed + node.skipped_count, 1000);
+        (other.join().unwrap(), node.changed)
     });
-    assert_eq!(store.finish().unwrap().0, 1000);
+    assert_eq!(store.finish().unwrap().0, changed);
     let mut reader = UndoReader::open(&path).unwrap();
     let restored = restore_keys(&found, &mut reader, false, &|| false).unwrap();
-    assert!(restored.complete() && restored.restored == 1000, "{restored:?}");
+    assert!(restored.complete() && restored.restored == changed, "{restored:?}");
     for (n, last) in last.into_iter().enumerate() {
         let slack = RedisProgram::here().slack();
         let end = client.end(&format!("temp:{n}"));
