@@ -47,9 +47,13 @@ impl Heaviest {
 
 /// The prefix that holds most of `bytes`, which all keys hold.
 pub fn heaviest(prefixes: &[(Vec<u8>, PrefixCount)], bytes: u64) -> Option<Heaviest> {
-    let (prefix, count) = prefixes.iter().max_by_key(|(_, count)| count.bytes)?;
+    let (prefix, count) = holds_most(prefixes)?;
     let share = count.bytes as f64 / bytes.max(1) as f64;
     Some(Heaviest { prefix: prefix.escape_ascii().to_string(), count: *count, share })
+}
+
+fn holds_most(prefixes: &[(Vec<u8>, PrefixCount)]) -> Option<&(Vec<u8>, PrefixCount)> {
+    prefixes.iter().max_by_key(|(_, count)| count.bytes)
 }
 
 /// Commands that make room, the gentlest first: keys of the heaviest prefix that never expire get a
@@ -57,7 +61,7 @@ pub fn heaviest(prefixes: &[(Vec<u8>, PrefixCount)], bytes: u64) -> Option<Heavi
 pub fn relief(full: Full<'_>, prefixes: &[(Vec<u8>, PrefixCount)]) -> Vec<String> {
     let mut commands = Vec::new();
     let name = full.name;
-    if let Some((prefix, count)) = prefixes.iter().max_by_key(|(_, count)| count.bytes) {
+    if let Some((prefix, count)) = holds_most(prefixes) {
         let pattern = pattern(prefix);
         if count.persistent_keys() * 10 > count.keys {
             commands.push(format!(

@@ -2,8 +2,9 @@
 //!
 //! What is told by name costs nothing; anything else is looked up key by key with commands that
 //! leave idle times as they are. A small whole number may be one value for all keys that hold it,
-//! and its idle time is then that of none of them, so it is not known. Age is not something that Redis keeps: a key is certainly older
-//! than a limit where nobody touched it for that long, and that is what `older_than` goes by.
+//! and its idle time is then that of none of them, so it is not known. Age is not something that
+//! Redis keeps: a key is certainly older than a limit where nobody touched it for that long, and
+//! that is what `older_than` goes by.
 
 use std::time::Duration;
 

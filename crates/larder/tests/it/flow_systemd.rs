@@ -51,6 +51,7 @@ impl Systemd {
             .stdout(File::create(&said).unwrap())
             .stderr(File::options().append(true).open(&said).unwrap())
             .spawn()
+            .inspect_err(|error| eprintln!("no unshare to be had here: {error}"))
             .ok()?;
         let made = dir.join("made");
         let ended = wait_for("the namespaces are made", || match unshare.try_wait().unwrap() {
